@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The streaming exchange: rows are scattered into one buffer per destination; a full buffer goes out as one
+// non-blocking message. Whoever waits, for room in its window or for the end, delivers what has arrived.
+//
+// Memory is bounded: at most `window` unacknowledged messages per pair of ranks (the receiver acknowledges after
+// delivery), message size chosen from the budget and the number of ranks. Several exchanges may be open at once, one
+// feeding the next: while an exchange's deliver function runs, its own arrivals queue up and those of the others are
+// delivered; the last one in the chain can always be delivered, hence the chain makes progress.
+#pragma once
+#include <stdint.h>
+#include "column/batch.h"
+#include "comm/comm.h"
+
+typedef struct qn_exchange qn_exchange;
+
+/// Takes rows that arrived (also those a rank sends to itself). The batch is borrowed for the call.
+typedef qn_status (*qn_deliver_fn)(void *ctx, const qn_batch *batch, int from_rank, qn_error *err);
+
+typedef struct qn_exchange_options {
+  int64_t buffer_bytes; // all send buffers together; 0: 32 MiB, or a share of the budget
+  int window;           // messages in flight per pair; 0: 2
+  bool in_rank_order;   // deliver rank 0's rows first, then rank 1's, ...: each rank's in the order sent. What comes
+                        // early is kept by the sender (its credit is held back)
+} qn_exchange_options;
+
+/// Local in effect, but every rank opens its exchanges in the same order within a run.
+qn_status qn_exchange_open(qn_comm *comm, const qn_schema *schema, const qn_exchange_options *options,
+                           qn_deliver_fn deliver, void *ctx, qn_exchange **out, qn_error *err);
+/// Sends row i of the batch to rank destinations[i]. May deliver and wait.
+qn_status qn_exchange_scatter(qn_exchange *exchange, const qn_batch *batch, const int32_t *destinations,
+                              qn_error *err);
+/// Sends all rows to one rank.
+qn_status qn_exchange_send(qn_exchange *exchange, const qn_batch *batch, int destination, qn_error *err);
+/// Sends all rows to every rank, this one included.
+qn_status qn_exchange_broadcast(qn_exchange *exchange, const qn_batch *batch, qn_error *err);
+/// Sends what is left and the end marks, and delivers until every rank's end has come.
+qn_status qn_exchange_finish(qn_exchange *exchange, qn_error *err);
+void qn_exchange_close(qn_exchange *exchange);
+
+typedef struct qn_exchange_counts {
+  int64_t rows_sent, bytes_sent, messages_sent, rows_received, bytes_received, wait_ns;
+} qn_exchange_counts;
+qn_exchange_counts qn_exchange_counted(const qn_exchange *exchange);

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a job holds; seen by exec only.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "comm/comm.h"
+#include "plan/plan.h"
+#include <quern/job.h>
+
+struct qn_job {
+  qn_comm *comm;
+  qn_plan plan;
+  qn_arena arena;
+  const qn_job_about *about;
+  const char *name;
+  const char *inputs;       // one a line, or NULL
+  const char **values;      // of about->options, in their order; NULL: not given
+  int n_options;
+  const char *output;
+  const char *scratch;      // this rank's folder for spill files
+  bool is_quiet;
+  bool is_help;             // --help was asked for: do nothing
+  int exit_code;            // for failures before any run: 2 for wrong use
+  qn_status status;         // the first failure, agreed by all ranks if a run found it
+  qn_error error;
+  qn_status pending;        // a failure of this rank (qn_job_fail) that the next run brings to all
+  qn_error pending_error;
+};
+
+/// Keeps the first failure; returns status.
+qn_status qn_job_keep_error(qn_job *job, qn_status status, const qn_error *err);
+/// The first failure of job or plan; QN_OK if all is well.
+qn_status qn_job_check(const qn_job *job, qn_error *err);

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// A spool keeps batches in the order they came, in memory while the budget allows and in a spill file from then on; it
+// can be read again and again. Caches, join sides and sorts keep their rows in spools.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "column/batch.h"
+
+typedef struct qn_spool qn_spool;
+
+/// Local. `scratch` is the folder for a spill file, made only when needed.
+qn_status qn_spool_new(const qn_schema *schema, const char *scratch, qn_spool **out, qn_error *err);
+/// Shares the batch (small batches are gathered into bigger ones).
+qn_status qn_spool_append(qn_spool *spool, const qn_batch *batch, qn_error *err);
+/// Puts all that is in memory out to the spill file; later batches go there too.
+qn_status qn_spool_spill(qn_spool *spool, qn_error *err);
+int64_t qn_spool_n_rows(const qn_spool *spool);
+int64_t qn_spool_n_bytes(const qn_spool *spool);
+bool qn_spool_is_spilled(const qn_spool *spool);
+/// Goes (back) to the first batch. After it no more appends.
+qn_status qn_spool_rewind(qn_spool *spool, qn_error *err);
+/// The next batch, owned by the caller; NULL at the end.
+qn_status qn_spool_next(qn_spool *spool, qn_batch **out, qn_error *err);
+/// All rows as one batch, owned by the caller (QN_ERR_VALUE past 2^31 - 1 rows or bytes of text).
+qn_status qn_spool_concat(qn_spool *spool, qn_batch **out, qn_error *err);
+void qn_spool_free(qn_spool *spool);

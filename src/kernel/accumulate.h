@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Aggregates: state per group, updated a batch at a time, merged between ranks as columns.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "column/batch.h"
+
+/// X(enum value, SQL name, has an argument)
+#define QN_AGGREGATE_LIST(X)                                                                                 \
+  X(QN_AGG_COUNT_ROWS, "count(*)", false)                                                                    \
+  X(QN_AGG_COUNT, "count", true)                                                                             \
+  X(QN_AGG_SUM, "sum", true)                                                                                 \
+  X(QN_AGG_MIN, "min", true)                                                                                 \
+  X(QN_AGG_MAX, "max", true)                                                                                 \
+  X(QN_AGG_AVG, "avg", true)                                                                                 \
+  X(QN_AGG_VAR_SAMP, "variance", true)                                                                       \
+  X(QN_AGG_VAR_POP, "var_pop", true)                                                                         \
+  X(QN_AGG_STDDEV_SAMP, "stddev", true)                                                                      \
+  X(QN_AGG_STDDEV_POP, "stddev_pop", true)                                                                   \
+  X(QN_AGG_ANY, "any_value", true)                                                                           \
+  X(QN_AGG_FIRST, "first", true)                                                                             \
+  X(QN_AGG_BOOL_AND, "bool_and", true)                                                                       \
+  X(QN_AGG_BOOL_OR, "bool_or", true)                                                                         \
+  X(QN_AGG_APPROX_DISTINCT, "approx_count_distinct", true)                                                   \
+  X(QN_AGG_APPROX_QUANTILE, "approx_quantile", true)
+
+typedef enum {
+#define X(value, name, has_argument) value,
+  QN_AGGREGATE_LIST(X)
+#undef X
+} qn_aggregate_kind;
+
+typedef struct qn_accumulator qn_accumulator;
+
+/// The type of the result; QN_ERR_TYPE if the aggregate does not take such an argument. sum of int32 and int64 is int64 (overflow is an
+/// error), of floats float64; avg, variance, stddev are float64; count is int64; min, max, first, any have the argument's type; approx_quantile is float64.
+qn_status qn_aggregate_type(qn_aggregate_kind kind, qn_type argument, qn_type *out, qn_error *err);
+/// Columns of the state that passes between ranks: types [*n_columns <= 4].
+void qn_aggregate_state_types(qn_aggregate_kind kind, qn_type argument, qn_type *types, int *n_columns);
+
+/// `parameter`: the fraction of approx_quantile.
+qn_status qn_accumulator_new(qn_aggregate_kind kind, qn_type argument, double parameter, qn_accumulator **out,
+                             qn_error *err);
+void qn_accumulator_free(qn_accumulator *accumulator);
+/// Rows rows of `argument` (NULL for count(*)) into groups[i]; groups are < n_groups, new groups begin empty. Null arguments are left out (first and any too).
+/// `skip`: if not NULL rows with skip[i] != 0 are left out. `order` [n_rows] (only first; else NULL): the value with the smallest order wins.
+qn_status qn_accumulator_update(qn_accumulator *accumulator, const qn_column *argument, const int32_t *groups,
+                                int64_t n_rows, int64_t n_groups, const uint8_t *skip, const int64_t *order,
+                                qn_error *err);
+/// State rows of another accumulator (from qn_accumulator_state) into groups[i].
+qn_status qn_accumulator_merge(qn_accumulator *accumulator, const qn_column *state, const int32_t *groups,
+                               int64_t n_rows, int64_t n_groups, qn_error *err);
+/// The state of groups [first, first + n) as columns (out: as many as qn_aggregate_state_types() says).
+qn_status qn_accumulator_state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                               qn_error *err);
+/// The results of groups [first, first + n); SQL's answers for groups without a value (count 0, else null).
+qn_status qn_accumulator_result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                                qn_error *err);
+int64_t qn_accumulator_n_bytes(const qn_accumulator *accumulator);
+void qn_accumulator_clear(qn_accumulator *accumulator);
