@@ -1,5 +1,5 @@
 # A small language for the build: qn_layer() declares a folder of src/, qn_library() the product, qn_program() a
-# program, qn_test(), qn_mpi_test() and qn_fuzz() the tests of a layer. A layer sees the headers of its DEPENDS only as "layer/name.h".
+# program, qn_test() and qn_mpi_test() the tests of a layer. A layer sees the headers of its DEPENDS only as "layer/name.h".
 
 set(QN_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wmissing-prototypes
     -Wstrict-prototypes -Werror)
@@ -59,11 +59,19 @@ function(qn_library name)
   endforeach()
 endfunction()
 
-# A program of one file against the static library and the public headers only.
+# Under the sanitizers a program keeps the libraries that MPI loads, so that leaks can be told apart by their names.
+function(qn_keep_libraries program)
+  if(QN_SANITIZE)
+    target_sources(${program} PRIVATE ${PROJECT_SOURCE_DIR}/tests/kit/keep_libraries.c)
+  endif()
+endfunction()
+
+# A program against the static library and the public headers only.
 function(qn_program name folder)
   add_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE quern_static m)
   qn_compile_options(${name})
+  qn_keep_libraries(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
 endfunction()
 
@@ -74,6 +82,7 @@ function(qn_test_program layer name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   qn_link_layers(${name} ${depends} ${layer})
   qn_compile_options(${name})
+  qn_keep_libraries(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 endfunction()
 
@@ -106,15 +115,4 @@ function(qn_mpi_test layer name)
                          ENVIRONMENT "QN_MPIEXEC=${MPIEXEC_EXECUTABLE}")
     qn_sanitize_environment(${layer}/${name}@${ranks})
   endforeach()
-endfunction()
-
-# qn_fuzz(layer name): a libFuzzer program of tests/fuzz/<name>.c; its first inputs are tests/fuzz/seeds/<name>/.
-function(qn_fuzz layer name)
-  get_property(depends GLOBAL PROPERTY QN_${layer}_DEPENDS)
-  add_executable(${name} ${CMAKE_CURRENT_SOURCE_DIR}/${name}.c)
-  qn_link_layers(${name} ${depends} ${layer})
-  qn_compile_options(${name})
-  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/fuzz EXCLUDE_FROM_ALL ON)
-  add_dependencies(fuzz ${name})
 endfunction()

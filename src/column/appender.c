@@ -333,6 +333,14 @@ void qn_append_from(qn_appender *appender, const qn_column *column, int64_t row)
     refuse(appender, given);
     return;
   }
+  if (__builtin_expect((uint64_t)row >= (uint64_t)column->n_rows, 0)) {
+    keep_mistake(appender, qn_fail(&appender->error, QN_ERR_ARG,
+                                   "output row %" PRId64 ", column '%s': row %" PRId64
+                                   " of a column of %" PRId64 " rows was appended",
+                                   appender->n_rows_given + appender->n_rows + 1, next_name(appender), row,
+                                   column->n_rows));
+    return;
+  }
   if (qn_column_is_null(column, row)) {
     qn_append_null(appender);
     return;

@@ -68,7 +68,8 @@ void qn_bitmap_fill(uint8_t *bitmap, int64_t first, int64_t n_bits, bool value) 
 static uint8_t load_byte(const uint8_t *bitmap, int64_t first) {
   const uint8_t *at = bitmap + (first >> 3);
   const int shift = (int)(first & 7);
-  return shift == 0 ? at[0] : (uint8_t)((at[0] >> shift) | (at[1] << (8 - shift)));
+  const unsigned both = shift == 0 ? at[0] : at[0] | (unsigned)at[1] << 8;
+  return (uint8_t)(both >> shift);
 }
 
 void qn_bitmap_copy(uint8_t *to, int64_t to_first, const uint8_t *from, int64_t from_first, int64_t n_bits) {
@@ -109,7 +110,7 @@ int64_t qn_bitmap_and(const uint8_t *a, const uint8_t *b, int64_t n_bits, uint8_
     memmove(out, only, (size_t)n_bytes);
   } else {
     for (int64_t i = 0; i < n_bytes; i++) {
-      out[i] = a[i] & b[i];
+      out[i] = (uint8_t)(a[i] & b[i]);
     }
   }
   return qn_bitmap_count(out, n_bits);

@@ -53,7 +53,8 @@ qn_status qn_column_builder_reserve(qn_column_builder *builder, int64_t n_rows, 
       status = fail_too_long(builder, n_bytes, err);
       goto done;
     }
-    QN_TRY(reserve(&builder->bytes, n_bytes, err));
+    // Never NULL, even if all text is empty: short copies may write into the slack.
+    QN_TRY(reserve(&builder->bytes, n_bytes > 0 || builder->bytes.data != NULL ? n_bytes : 1, err));
     if (builder->values.size == 0) {
       memset(builder->values.data, 0, 4);
       builder->values.size = 4;
@@ -262,7 +263,6 @@ qn_status qn_column_builder_finish(qn_column_builder *builder, qn_column *out, q
   }
   QN_TRY(qn_block_from_buffer_take(&builder->values, &column.blocks[1], err));
   if (is_text) {
-    QN_TRY(reserve(&builder->bytes, builder->bytes.data == NULL, err)); // not NULL, even if all text is empty
     QN_TRY(qn_block_from_buffer_take(&builder->bytes, &column.blocks[2], err));
     column.offsets = column.blocks[1]->memory;
     column.bytes = column.blocks[2]->memory;

@@ -8,6 +8,8 @@
 #include "plan/plan.h"
 #include <quern/job.h>
 
+typedef struct qn_rejects qn_rejects; // rejects.h
+
 struct qn_job {
   qn_comm *comm;
   qn_plan plan;
@@ -19,6 +21,7 @@ struct qn_job {
   int n_options;
   const char *output;
   const char *scratch;      // this rank's folder for spill files
+  qn_rejects *rejects;      // list of the CSV readers' reject files, or NULL
   bool is_quiet;
   bool is_help;             // --help was asked for: do nothing
   int exit_code;            // for failures before any run: 2 for wrong use
@@ -30,5 +33,13 @@ struct qn_job {
 
 /// Keeps the first failure; returns status.
 qn_status qn_job_keep_error(qn_job *job, qn_status status, const qn_error *err);
-/// The first failure of job or plan; QN_OK if all is well.
+/// The first failure of job or plan that all ranks know of; QN_OK if all is well.
 qn_status qn_job_check(const qn_job *job, qn_error *err);
+/// Reads argv into the job (job_options.c). Errors: QN_ERR_ARG with a hint at --help.
+qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_error *err);
+/// The text of --help.
+qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err);
+/// Bytes from "512MiB", "2g", "1e9"; -1 if it is no size.
+int64_t qn_parse_bytes(const char *text);
+/// A safe budget for this rank when none is given: its share of the cgroup's limit or of the free memory.
+int64_t qn_memory_share(int n_ranks_here);

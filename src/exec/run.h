@@ -22,6 +22,7 @@ typedef struct qn_op qn_op;
 typedef struct qn_op_ops {
   const char *name;
   size_t state_size; // of the operator's struct, which begins with a qn_op; allocated and zeroed by qn_op_new
+  bool is_streaming; // rows go on one by one: if the next operator wants no more, nor does this one
   /// A batch of rows; borrowed for the call (share it to keep it).
   qn_status (*push)(qn_op *op, const qn_batch *batch, qn_error *err);
   /// All rows of this rank have come. Pushes what is left into op->next, then finishes that (qn_op_finish).
@@ -35,6 +36,7 @@ struct qn_op {
   qn_run *run;
   qn_op *next;            // NULL for a sink
   const qn_dataset *node; // the plan node it works for; NULL for inner ones
+  bool is_full;           // wants no more rows (limit); its pipeline may stop early, and then calls finish
   int64_t rows_in, batches_in;
 };
 
@@ -46,6 +48,12 @@ static inline qn_status qn_op_push(qn_op *op, const qn_batch *batch, qn_error *e
   op->rows_in += batch->n_rows;
   op->batches_in++;
   return op->ops->push(op, batch, err);
+}
+static inline bool qn_op_is_full(const qn_op *op) {
+  while (op->ops->is_streaming && !op->is_full && op->next != NULL) {
+    op = op->next;
+  }
+  return op->is_full;
 }
 static inline qn_status qn_op_finish(qn_op *op, qn_error *err) {
   return op->ops->finish(op, err);
@@ -61,6 +69,7 @@ struct qn_run {
   qn_job *job;
   qn_comm *comm;
   const char *scratch;
+  bool has_succeeded; // set before the operators are closed: caches keep their rows only then
   qn_arena arena;
   qn_op **ops;
   int n_ops, ops_capacity;
@@ -101,6 +110,8 @@ qn_status qn_make_zip(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **
 qn_status qn_make_union(qn_run *run, const qn_dataset *node, int n_inputs, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_shuffle(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_reduce(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
+/// True if an aggregate of the node (first) depends on the rows' order; then its input is read in order where it has one.
+bool qn_reduce_wants_order(const qn_dataset *node);
 qn_status qn_make_combine(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_distinct(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_group(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);

@@ -87,8 +87,9 @@ static qn_status prune_source(const qn_dataset *node, const bool *needed, pruned
 
   QN_REQUIRE(map != NULL && columns != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
   for (int c = 0; c < node->schema->n_columns; c++) {
-    map[c] = needed[c] ? n : -1;
-    if (needed[c]) {
+    const bool is_kept = needed[c] || node->source->reads_whole_rows;
+    map[c] = is_kept ? n : -1;
+    if (is_kept) {
       columns[n++] = node->columns[c];
     }
   }

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The actions: each runs a plan into a sink.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "column/print.h"
+#include "exec/job_state.h"
+#include "exec/sinks.h"
+
+static bool ends_with(const char *text, const char *end) {
+  const size_t n_text = strlen(text);
+  const size_t n_end = strlen(end);
+  return n_text > n_end && strcmp(text + n_text - n_end, end) == 0;
+}
+
+static qn_status run_into(qn_dataset *dataset, const qn_sink *sink) {
+  return dataset == NULL ? QN_ERR_MEMORY : qn_run_plan(dataset->plan->job, dataset, sink);
+}
+
+static qn_status write_stage(qn_dataset *dataset, const char *path) {
+  qn_stage_sink stage = {.path = path, .is_single_file = ends_with(path, ".h5")};
+  const bool is_sorted = dataset != NULL && dataset->status == QN_OK && dataset->kind == QN_NODE_SORT;
+
+  stage.sorted_by = is_sorted ? dataset->text : NULL;
+  const qn_sink sink = qn_stage_sink_of(&stage);
+  return run_into(dataset, &sink);
+}
+
+QN_API qn_status qn_write(qn_dataset *dataset, const char *path) {
+  if (ends_with(path, ".csv") || ends_with(path, ".tsv")) {
+    qn_csv_sink csv = {.path = path, .separator = ends_with(path, ".tsv") ? '\t' : ','};
+    const qn_sink sink = qn_csv_sink_of(&csv);
+    return run_into(dataset, &sink);
+  }
+  return write_stage(dataset, path);
+}
+
+QN_API qn_dataset *qn_stage(qn_dataset *in, const char *path) {
+  if (in == NULL || in->status != QN_OK || write_stage(in, path) != QN_OK) {
+    qn_error err = {0};
+    if (in == NULL || in->status != QN_OK) {
+      return in;
+    }
+    const qn_status status = qn_job_check(in->plan->job, &err);
+    return qn_plan_finish(qn_plan_node(in->plan, QN_NODE_SOURCE, NULL, NULL, path), status, &err);
+  }
+  return qn_read_stage(in->plan->job, path);
+}
+
+QN_API qn_status qn_count(qn_dataset *dataset, int64_t *n_rows) {
+  qn_count_sink count = {0};
+  const qn_sink sink = qn_count_sink_of(&count);
+  const qn_status status = run_into(dataset, &sink);
+
+  *n_rows = status == QN_OK ? count.n_rows : 0;
+  return status;
+}
+
+QN_API qn_status qn_collect(qn_dataset *dataset, qn_batch **out) {
+  qn_collect_sink collect = {0};
+  const qn_sink sink = qn_collect_sink_of(&collect);
+  const qn_status status = run_into(dataset, &sink);
+
+  *out = status == QN_OK ? collect.batch : NULL;
+  return status;
+}
+
+QN_API qn_status qn_show(qn_dataset *dataset, int64_t n_rows) {
+  qn_status status = QN_OK;
+  qn_error err = {0};
+  qn_batch *batch = NULL;
+  qn_buffer text = {0};
+
+  QN_TRY(qn_collect(qn_limit(dataset, n_rows), &batch));
+  if (qn_comm_rank(dataset->plan->job->comm) == 0) {
+    QN_TRY(qn_batch_print(batch, n_rows, &text, &err));
+    fwrite(text.data, 1, (size_t)text.size, stdout);
+    fflush(stdout);
+  }
+
+done:
+  qn_batch_free(batch);
+  qn_buffer_release(&text);
+  return status;
+}
+
+QN_API qn_status qn_explain(qn_dataset *dataset, FILE *out) {
+  qn_status status = QN_OK;
+  qn_error err = {0};
+  qn_buffer text = {0};
+  const qn_dataset *runs = NULL;
+
+  if (dataset == NULL || dataset->status != QN_OK) {
+    return dataset == NULL ? QN_ERR_MEMORY : dataset->status;
+  }
+  QN_TRY(qn_buffer_printf(&text, &err, "As written:\n"));
+  QN_TRY(qn_plan_print(dataset, &text, &err));
+  QN_TRY(qn_plan_optimise(dataset, &runs, &err));
+  QN_TRY(qn_buffer_printf(&text, &err, "As it runs:\n"));
+  QN_TRY(qn_plan_print(runs, &text, &err));
+  if (qn_comm_rank(dataset->plan->job->comm) == 0) {
+    fwrite(text.data, 1, (size_t)text.size, out);
+    fflush(out);
+  }
+
+done:
+  qn_buffer_release(&text);
+  return status;
+}

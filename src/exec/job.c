@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+// A job's life: open, options, errors, close.
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "exec/job_state.h"
+#include "exec/op_cache.h"
+#include "exec/rejects.h"
+
+static const char *const ranks_here_names[] = {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS",
+                                               "SLURM_NTASKS_PER_NODE", "PMI_LOCAL_SIZE"};
+
+static int ranks_here(const qn_job *job) {
+  for (size_t i = 0; i < sizeof ranks_here_names / sizeof *ranks_here_names; i++) {
+    const char *text = getenv(ranks_here_names[i]);
+    const int n = text == NULL ? 0 : atoi(text);
+    if (n > 0) {
+      return n;
+    }
+  }
+  return qn_comm_size(job->comm);
+}
+
+static const char *scratch_folder(void) {
+  static const char *const names[] = {"QUERN_SCRATCH", "SLURM_TMPDIR", "TMPDIR"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char *folder = getenv(names[i]);
+    if (folder != NULL && folder[0] != '\0') {
+      return folder;
+    }
+  }
+  return "/tmp";
+}
+
+qn_status qn_job_keep_error(qn_job *job, qn_status status, const qn_error *err) {
+  if (status != QN_OK && job->status == QN_OK) {
+    job->status = status;
+    job->error = *err;
+    job->error.status = status;
+  }
+  return status;
+}
+
+qn_status qn_job_check(const qn_job *job, qn_error *err) {
+  const qn_status status = job->status != QN_OK ? job->status : job->plan.status;
+
+  if (status != QN_OK && err != NULL) {
+    *err = job->status != QN_OK ? job->error : job->plan.error;
+  }
+  return status;
+}
+
+// A job that does nothing but tell what its options are.
+static void show_help(qn_job *job) {
+  qn_buffer text = {0};
+  qn_error err = {0};
+
+  if (qn_comm_rank(job->comm) == 0 && qn_job_help(job, &text, &err) == QN_OK) {
+    fwrite(text.data, 1, (size_t)text.size, stdout);
+    fflush(stdout);
+  }
+  qn_buffer_release(&text);
+  qn_job_keep_error(job, qn_fail(&err, QN_ERR_STOPPED, "only help was asked for"), &err);
+}
+
+QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
+  qn_error err = {0};
+  int64_t memory = 0;
+  qn_job *job = calloc(1, sizeof *job);
+
+  if (job == NULL || qn_comm_open(&job->comm, &err) != QN_OK) {
+    fprintf(stderr, "%s: cannot start: %s\n", about->name, job == NULL ? "no memory" : err.message);
+    exit(1); // there is nothing yet that could carry the error
+  }
+  job->about = about;
+  job->name = about->name;
+  qn_plan_init(&job->plan, job);
+  const qn_status status = qn_job_parse(job, argc, argv, &memory, &err);
+  if (status != QN_OK) {
+    job->exit_code = 2;
+    qn_job_keep_error(job, status, &err);
+  } else if (job->is_help) {
+    show_help(job);
+  }
+  if (memory <= 0) {
+    const char *given = getenv("QUERN_MEMORY");
+    memory = given == NULL ? -1 : qn_parse_bytes(given);
+  }
+  qn_memory_set_budget(memory > 0 ? memory : qn_memory_share(ranks_here(job)));
+  if (job->scratch == NULL) {
+    job->scratch = qn_arena_string(&job->arena, scratch_folder());
+  }
+  return job;
+}
+
+// What failed, once, on rank 0.
+static void report(const qn_job *job, qn_status status, const qn_error *err) {
+  if (qn_comm_rank(job->comm) != 0) {
+    return;
+  }
+  fflush(stdout);
+  if (err->rank > 0) {
+    fprintf(stderr, "%s: %s (rank %d)\n", job->name, err->message[0] ? err->message : qn_status_text(status),
+            err->rank);
+  } else {
+    fprintf(stderr, "%s: %s\n", job->name, err->message[0] ? err->message : qn_status_text(status));
+  }
+}
+
+QN_API int qn_job_close(qn_job *job) {
+  qn_error err = {0};
+  qn_status status = qn_job_check(job, &err);
+  int exit_code = 0;
+
+  if (status == QN_OK) { // what only this rank knows of
+    status = job->pending;
+    err = job->pending_error;
+  }
+  if (job->is_help && job->exit_code == 0) {
+    status = QN_OK;
+  } else {
+    const qn_status known = qn_job_check(job, NULL);
+    status = qn_comm_agree(job->comm, known == QN_OK ? status : QN_OK, &err);
+    if (known != QN_OK) {
+      status = qn_job_check(job, &err);
+    }
+  }
+  if (status != QN_OK) {
+    report(job, status, &err);
+    exit_code = job->exit_code != 0 ? job->exit_code : 1;
+  }
+  fflush(stdout);
+  qn_cached_free_all(&job->plan);
+  qn_rejects_free(job->rejects);
+  qn_plan_release(&job->plan);
+  qn_comm_close(job->comm);
+  qn_arena_release(&job->arena);
+  free(job);
+  return exit_code;
+}
+
+QN_API const char *qn_job_option(const qn_job *job, const char *name) {
+  for (int i = 0; i < job->n_options; i++) {
+    if (strcmp(job->about->options[i].name, name) == 0) {
+      const char *given = job->values == NULL ? NULL : job->values[i];
+      return given != NULL ? given : job->about->options[i].fallback;
+    }
+  }
+  return NULL;
+}
+
+QN_API int64_t qn_job_option_int64(qn_job *job, const char *name, int64_t min, int64_t max) {
+  const char *text = qn_job_option(job, name);
+  char *end = NULL;
+  const double value = text == NULL ? (double)min : strtod(text, &end); // so that 1e6 is read too
+
+  if (text == NULL) {
+    return min;
+  }
+  if (end == text || *end != '\0' || !(value >= (double)min && value <= (double)max) ||
+      value != (double)(int64_t)value) {
+    qn_error err = {0};
+    job->exit_code = 2;
+    qn_job_keep_error(job, qn_fail(&err, QN_ERR_ARG, "--%s: '%s' is not a whole number from %lld to %lld", name, text,
+                                   (long long)min, (long long)max),
+                      &err);
+    return min;
+  }
+  return (int64_t)value;
+}
+
+QN_API const char *qn_job_inputs(const qn_job *job) {
+  return job->inputs;
+}
+
+QN_API const char *qn_job_output(const qn_job *job) {
+  return job->output;
+}
+
+QN_API const char *qn_job_output_path(qn_job *job, const char *name) {
+  return qn_arena_printf(&job->arena, "%s/%s", job->output, name);
+}
+
+QN_API int qn_job_rank(const qn_job *job) {
+  return qn_comm_rank(job->comm);
+}
+
+QN_API int qn_job_n_ranks(const qn_job *job) {
+  return qn_comm_size(job->comm);
+}
+
+QN_API qn_status qn_job_status(const qn_job *job, qn_error *err) {
+  return qn_job_check(job, err);
+}
+
+QN_API qn_status qn_job_fail(qn_job *job, const char *format, ...) {
+  va_list arguments;
+
+  if (job->pending == QN_OK) {
+    va_start(arguments, format);
+    vsnprintf(job->pending_error.message, sizeof job->pending_error.message, format, arguments);
+    va_end(arguments);
+    job->pending = job->pending_error.status = QN_ERR_CALLBACK;
+  }
+  return QN_ERR_CALLBACK;
+}
+
+QN_API void qn_job_print(qn_job *job, const char *format, ...) {
+  va_list arguments;
+
+  if (qn_comm_rank(job->comm) == 0 && qn_job_check(job, NULL) == QN_OK && job->pending == QN_OK) {
+    va_start(arguments, format);
+    vfprintf(stdout, format, arguments);
+    va_end(arguments);
+    fflush(stdout);
+  }
+}

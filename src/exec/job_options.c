@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// A job's command line: the options all jobs have and the job's own, by getopt_long.
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/check.h"
+#include "exec/job_state.h"
+
+enum { OPT_OUTPUT = 1000, OPT_MEMORY, OPT_SCRATCH, OPT_QUIET, OPT_HELP, OPT_OWN };
+
+static const struct option common_options[] = {
+    {.name = "output", .has_arg = required_argument, .val = OPT_OUTPUT},
+    {.name = "memory", .has_arg = required_argument, .val = OPT_MEMORY},
+    {.name = "scratch", .has_arg = required_argument, .val = OPT_SCRATCH},
+    {.name = "quiet", .has_arg = no_argument, .val = OPT_QUIET},
+    {.name = "help", .has_arg = no_argument, .val = OPT_HELP},
+};
+enum { N_COMMON = sizeof common_options / sizeof *common_options };
+
+int64_t qn_parse_bytes(const char *text) {
+  static const struct {
+    const char *suffix;
+    double factor;
+  } units[] = {{"", 1},           {"b", 1},           {"k", 1024.0},     {"kib", 1024.0},
+               {"m", 1048576.0},  {"mib", 1048576.0}, {"g", 1073741824.0}, {"gib", 1073741824.0},
+               {"t", 1099511627776.0}, {"tib", 1099511627776.0}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12}};
+  char *end = NULL;
+  const double value = strtod(text, &end);
+
+  if (end == text || !(value >= 0)) {
+    return -1;
+  }
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    if (strcasecmp(end, units[i].suffix) == 0) {
+      return value * units[i].factor < 9e18 ? (int64_t)(value * units[i].factor) : -1;
+    }
+  }
+  return -1;
+}
+
+static qn_status take_option(qn_job *job, int code, int64_t *memory, qn_error *err) {
+  qn_status status = QN_OK;
+
+  switch (code) {
+  case OPT_OUTPUT:
+    job->output = qn_arena_string(&job->arena, optarg);
+    break;
+  case OPT_MEMORY:
+    *memory = qn_parse_bytes(optarg);
+    QN_REQUIRE(*memory > 0, err, QN_ERR_ARG, "--memory: '%s' is no size; write for example 512MiB or 2GiB", optarg);
+    break;
+  case OPT_SCRATCH:
+    job->scratch = qn_arena_string(&job->arena, optarg);
+    break;
+  case OPT_QUIET:
+    job->is_quiet = true;
+    break;
+  case OPT_HELP:
+    job->is_help = true;
+    break;
+  default:
+    job->values[code - OPT_OWN] = optarg == NULL ? "" : qn_arena_string(&job->arena, optarg);
+  }
+
+done:
+  return status;
+}
+
+static qn_status take_inputs(qn_job *job, int n, char **arguments, qn_error *err) {
+  qn_status status = QN_OK;
+  const char *wanted = job->about->arguments;
+
+  QN_REQUIRE(n == 0 || wanted != NULL, err, QN_ERR_ARG, "%s takes no arguments, but got '%s' (see --help)",
+             job->name, arguments[0]);
+  QN_REQUIRE(n > 0 || wanted == NULL || wanted[0] == '[' || job->is_help, err, QN_ERR_ARG,
+             "%s needs %s (see --help)", job->name, wanted);
+  for (int i = 0; i < n; i++) {
+    QN_REQUIRE(strchr(arguments[i], '\n') == NULL, err, QN_ERR_ARG, "a file name with a line end in it: '%s'",
+               arguments[i]);
+    job->inputs = job->inputs == NULL ? qn_arena_string(&job->arena, arguments[i])
+                                      : qn_arena_printf(&job->arena, "%s\n%s", job->inputs, arguments[i]);
+  }
+
+done:
+  return status;
+}
+
+static const char *fallback_output(const qn_job *job) {
+  return job->about->output != NULL ? job->about->output : job->name;
+}
+
+qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_option *own = job->about->options;
+  int code = 0;
+
+  while (own != NULL && own[job->n_options].name != NULL) {
+    job->n_options++;
+  }
+  struct option *options = qn_arena_alloc(&job->arena, (int64_t)sizeof *options * (N_COMMON + job->n_options + 1));
+  char **arguments = qn_arena_alloc(&job->arena, (int64_t)sizeof *arguments * (argc + 1)); // getopt reorders
+  job->values = qn_arena_alloc(&job->arena, (int64_t)sizeof *job->values * (job->n_options + 1));
+  QN_REQUIRE(options != NULL && arguments != NULL && job->values != NULL, err, QN_ERR_MEMORY, "no memory");
+  memcpy(options, common_options, sizeof common_options);
+  memcpy(arguments, argv, sizeof *arguments * (size_t)argc);
+  for (int i = 0; i < job->n_options; i++) {
+    options[N_COMMON + i] = (struct option){.name = own[i].name,
+                                            .has_arg = own[i].argument != NULL ? required_argument : no_argument,
+                                            .val = OPT_OWN + i};
+  }
+  optind = 0; // start anew, GNU's way
+  opterr = 0;
+  while ((code = getopt_long(argc, arguments, ":", options, NULL)) != -1) {
+    QN_REQUIRE(code != '?', err, QN_ERR_ARG, "%s: unknown option '%s' (see --help)", job->name,
+               arguments[optind - 1]);
+    QN_REQUIRE(code != ':', err, QN_ERR_ARG, "%s: option '%s' needs a value (see --help)", job->name,
+               arguments[optind - 1]);
+    QN_TRY(take_option(job, code, memory, err));
+  }
+  if (job->output == NULL) {
+    job->output = fallback_output(job);
+  }
+  QN_TRY(take_inputs(job, argc - optind, arguments + optind, err));
+
+done:
+  return status;
+}
+
+static qn_status print_option(qn_buffer *out, const char *name, const char *argument, const char *help,
+                              const char *fallback, qn_error *err) {
+  qn_status status = QN_OK;
+  const int width = 24 - (int)strlen(name) - (argument == NULL ? 0 : 1 + (int)strlen(argument));
+
+  QN_TRY(qn_buffer_printf(out, err, "  --%s%s%s%*s%s", name, argument == NULL ? "" : " ",
+                          argument == NULL ? "" : argument, width > 1 ? width : 1, "", help));
+  if (fallback != NULL) {
+    QN_TRY(qn_buffer_printf(out, err, " (default: %s)", fallback));
+  }
+  QN_TRY(qn_buffer_printf(out, err, "\n"));
+
+done:
+  return status;
+}
+
+qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_job_about *about = job->about;
+
+  QN_TRY(qn_buffer_printf(out, err, "usage: mpirun -n RANKS %s [OPTION...]%s%s\n", job->name,
+                          about->arguments == NULL ? "" : " ", about->arguments == NULL ? "" : about->arguments));
+  if (about->summary != NULL) {
+    QN_TRY(qn_buffer_printf(out, err, "%s\n", about->summary));
+  }
+  QN_TRY(qn_buffer_printf(out, err, "\nOptions:\n"));
+  for (int i = 0; i < job->n_options; i++) {
+    const qn_option *option = &about->options[i];
+    QN_TRY(print_option(out, option->name, option->argument, option->help == NULL ? "" : option->help,
+                        option->fallback, err));
+  }
+  QN_TRY(print_option(out, "output", "PATH", "where results go", fallback_output(job), err));
+  QN_TRY(print_option(out, "memory", "SIZE", "memory budget per rank, such as 2GiB",
+                      "this rank's share of what is free", err));
+  QN_TRY(print_option(out, "scratch", "DIR", "folder for spill files",
+                      "QUERN_SCRATCH, SLURM_TMPDIR, TMPDIR or /tmp", err));
+  QN_TRY(print_option(out, "quiet", NULL, "say less", NULL, err));
+  QN_TRY(print_option(out, "help", NULL, "show this text", NULL, err));
+  if (about->arguments != NULL) {
+    QN_TRY(qn_buffer_printf(out, err, "\nInputs are files, folders and patterns; .gz, .bz2 and .zst are read as they "
+                                      "are.\n"));
+  }
+
+done:
+  return status;
+}

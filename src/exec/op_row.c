@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operators that look at one row at a time: filter, select, map, sample.
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "exec/run.h"
+#include "kernel/hash_columns.h"
+
+static qn_status finish_next(qn_op *op, qn_error *err) {
+  return qn_op_finish(op->next, err);
+}
+
+// --- filter -----------------------------------------------------------------------------------------------------------
+
+typedef struct rows_op {
+  qn_op op;
+  int32_t *rows; // [capacity]
+  int64_t capacity;
+  uint64_t *hashes; // sample
+  const qn_column **columns;
+} rows_op;
+
+static qn_status make_rows_room(rows_op *state, int64_t n_rows, qn_error *err) {
+  if (n_rows <= state->capacity) {
+    return QN_OK;
+  }
+  qn_memory_free(state->rows);
+  qn_memory_free(state->hashes);
+  state->rows = qn_memory_alloc(n_rows * (int64_t)sizeof *state->rows);
+  state->hashes = qn_memory_alloc(n_rows * (int64_t)sizeof *state->hashes);
+  state->capacity = state->rows == NULL || state->hashes == NULL ? 0 : n_rows;
+  return state->capacity == 0 ? qn_fail(err, QN_ERR_MEMORY, "no memory for row numbers") : QN_OK;
+}
+
+static qn_status push_gathered(qn_op *op, const qn_batch *batch, const int32_t *rows, int64_t n, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_batch *kept = NULL;
+
+  if (n == batch->n_rows) {
+    return qn_op_push(op->next, batch, err);
+  }
+  if (n > 0) {
+    QN_TRY(qn_batch_gather(batch, rows, n, &kept, err));
+    QN_TRY(qn_op_push(op->next, kept, err));
+  }
+
+done:
+  qn_batch_free(kept);
+  return status;
+}
+
+static qn_status push_filter(qn_op *op, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  rows_op *state = (rows_op *)op;
+  const qn_dataset *node = op->node;
+  qn_batch *kept = NULL;
+  int64_t n = 0;
+
+  QN_TRY(make_rows_room(state, batch->n_rows, err));
+  for (int c = 0; c < node->n_conditions; c++) {
+    const qn_batch *in = kept != NULL ? kept : batch;
+    QN_TRY(qn_expr_select(node->conditions[c], in, state->rows, &n, err));
+    if (n == 0) {
+      goto done;
+    }
+    if (c + 1 == node->n_conditions) {
+      QN_TRY(push_gathered(op, in, state->rows, n, err));
+    } else if (n < in->n_rows) {
+      qn_batch *fewer = NULL;
+      QN_TRY(qn_batch_gather(in, state->rows, n, &fewer, err));
+      qn_batch_free(kept);
+      kept = fewer;
+    }
+  }
+
+done:
+  qn_batch_free(kept);
+  return status;
+}
+
+static void close_rows(qn_op *op) {
+  rows_op *state = (rows_op *)op;
+
+  qn_memory_free(state->rows);
+  qn_memory_free(state->hashes);
+  state->rows = NULL;
+  state->hashes = NULL;
+}
+
+static const qn_op_ops filter_ops = {.name = "filter",
+                                     .state_size = sizeof(rows_op),
+                                     .is_streaming = true,
+                                     .push = push_filter,
+                                     .finish = finish_next,
+                                     .close = close_rows};
+
+qn_status qn_make_filter(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
+  return qn_op_new(run, &filter_ops, node, next, out, err);
+}
+
+// --- sample -----------------------------------------------------------------------------------------------------------
+
+static qn_status push_sample(qn_op *op, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  rows_op *state = (rows_op *)op;
+  const qn_dataset *node = op->node;
+  int64_t n = 0;
+
+  QN_TRY(make_rows_room(state, batch->n_rows, err));
+  for (int c = 0; c < batch->n_columns; c++) {
+    state->columns[c] = &batch->columns[c];
+  }
+  qn_hash_columns(state->columns, batch->n_columns, batch->n_rows, state->hashes);
+  for (int64_t row = 0; row < batch->n_rows; row++) {
+    const uint64_t hash = qn_hash_mix(state->hashes[row] ^ qn_hash_mix(node->seed + 0x9e3779b97f4a7c15ull));
+    state->rows[n] = (int32_t)row;
+    n += (double)(hash >> 11) * 0x1p-53 < node->fraction; // 53 bits: a number in [0, 1)
+  }
+  QN_TRY(push_gathered(op, batch, state->rows, n, err));
+
+done:
+  return status;
+}
+
+static const qn_op_ops sample_ops = {.name = "sample",
+                                     .state_size = sizeof(rows_op),
+                                     .is_streaming = true,
+                                     .push = push_sample,
+                                     .finish = finish_next,
+                                     .close = close_rows};
+
+qn_status qn_make_sample(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_column **columns = qn_arena_alloc(&run->arena, (int64_t)sizeof *columns * (node->schema->n_columns + 1));
+
+  QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for an operator");
+  QN_TRY(qn_op_new(run, &sample_ops, node, next, out, err));
+  ((rows_op *)*out)->columns = columns;
+
+done:
+  return status;
+}
+
+// --- select -----------------------------------------------------------------------------------------------------------
+
+typedef struct select_op {
+  qn_op op;
+  qn_column *columns; // [n_exprs]
+} select_op;
+
+static qn_status push_select(qn_op *op, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  select_op *state = (select_op *)op;
+  const qn_dataset *node = op->node;
+  qn_batch *made = NULL;
+  int n = 0;
+
+  for (; n < node->n_exprs; n++) {
+    QN_TRY(qn_expr_eval(node->exprs[n].expr, batch, &state->columns[n], err));
+  }
+  n = 0; // taken over by the batch
+  QN_TRY(qn_batch_new_take(node->schema, batch->n_rows, state->columns, &made, err));
+  qn_batch_set_origin(made, &batch->origin);
+  QN_TRY(qn_op_push(op->next, made, err));
+
+done:
+  for (int c = 0; c < n; c++) {
+    qn_column_release(&state->columns[c]);
+  }
+  qn_batch_free(made);
+  return status;
+}
+
+static const qn_op_ops select_ops = {.name = "select",
+                                     .state_size = sizeof(select_op),
+                                     .is_streaming = true,
+                                     .push = push_select,
+                                     .finish = finish_next};
+
+qn_status qn_make_select(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_column *columns = qn_arena_alloc(&run->arena, (int64_t)sizeof *columns * (node->n_exprs + 1));
+
+  QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for an operator");
+  QN_TRY(qn_op_new(run, &select_ops, node, next, out, err));
+  ((select_op *)*out)->columns = columns;
+
+done:
+  return status;
+}
+
+// --- map --------------------------------------------------------------------------------------------------------------
+
+typedef struct map_op {
+  qn_op op;
+  qn_appender *appender;
+} map_op;
+
+static qn_status pass_on(void *ctx, qn_batch *batch, qn_error *err) {
+  const qn_op *op = ctx;
+  return qn_op_push(op->next, batch, err);
+}
+
+static qn_status push_map(qn_op *op, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  const map_op *state = (const map_op *)op;
+
+  const qn_status mapped = op->node->map(batch, state->appender, op->node->ctx);
+  QN_TRY(qn_appender_status(state->appender, err));
+  if (mapped != QN_OK) {
+    char where[256];
+    qn_batch_describe_row(batch, 0, where, sizeof where);
+    QN_REQUIRE(false, err, QN_ERR_CALLBACK, "map: the callback returned '%s' for the batch of %lld rows from %s",
+               qn_status_text(mapped), (long long)batch->n_rows, where[0] == '\0' ? "a row made by the job" : where);
+  }
+
+done:
+  return status;
+}
+
+static qn_status finish_map(qn_op *op, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_appender_flush(((map_op *)op)->appender, err));
+  QN_TRY(qn_op_finish(op->next, err));
+
+done:
+  return status;
+}
+
+static void close_map(qn_op *op) {
+  map_op *state = (map_op *)op;
+
+  qn_appender_free(state->appender);
+  state->appender = NULL;
+}
+
+static const qn_op_ops map_ops = {.name = "map",
+                                  .state_size = sizeof(map_op),
+                                  .is_streaming = true,
+                                  .push = push_map,
+                                  .finish = finish_map,
+                                  .close = close_map};
+
+qn_status qn_make_map(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_op_new(run, &map_ops, node, next, out, err));
+  map_op *state = (map_op *)*out;
+  QN_TRY(qn_appender_new(node->schema, &state->appender, err));
+  qn_appender_set_sink(state->appender, pass_on, &state->op);
+
+done:
+  return status;
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// Datasets from files. Rank 0 alone looks at the file system (which files there are, headers, manifests) and sends
+// what it found; so a thousand ranks do not ask for the same listing, and all see the same one.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "exec/job_state.h"
+#include "exec/rejects.h"
+#include "io/csv_source.h"
+#include "io/text_source.h"
+#include "store/stage.h"
+#include <quern/job.h>
+
+// What rank 0 finds out, and how the other ranks turn it into a source.
+typedef struct input_finder {
+  qn_status (*find)(const struct input_finder *finder, qn_buffer *out, qn_error *err); // on rank 0
+  qn_status (*make)(const struct input_finder *finder, const qn_buffer *found, qn_source **out, qn_error *err);
+  qn_job *job;
+  const char *paths;
+  qn_type text_type;
+  const qn_csv_options *csv;
+  qn_rejects *rejects;
+} input_finder;
+
+// The size of the first of two encoded things, then both.
+static qn_status put_pair(qn_buffer *out, const qn_buffer *first, const qn_buffer *second, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_buffer_append(out, &first->size, sizeof first->size, err));
+  QN_TRY(qn_buffer_append(out, first->data, first->size, err));
+  QN_TRY(qn_buffer_append(out, second->data, second->size, err));
+
+done:
+  return status;
+}
+
+static qn_status find_files(const input_finder *finder, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_file_list files = {0};
+
+  QN_TRY(qn_file_list_resolve(finder->paths, &files, err));
+  QN_TRY(qn_file_list_encode(&files, out, err));
+
+done:
+  qn_file_list_release(&files);
+  return status;
+}
+
+static qn_status make_text(const input_finder *finder, const qn_buffer *found, qn_source **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_file_list files = {0};
+
+  QN_TRY(qn_file_list_decode(found->data, found->size, &files, err));
+  QN_TRY(qn_text_source_new(&files, finder->text_type, 0, qn_comm_size(finder->job->comm), out, err));
+
+done:
+  qn_file_list_release(&files);
+  return status;
+}
+
+static qn_status find_csv(const input_finder *finder, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_file_list files = {0};
+  qn_csv_format format = {0};
+  qn_buffer list = {0};
+  qn_buffer head = {0};
+
+  QN_TRY(qn_file_list_resolve(finder->paths, &files, err));
+  QN_TRY(qn_csv_sniff(&files, finder->csv, &format, err));
+  QN_TRY(qn_file_list_encode(&files, &list, err));
+  QN_TRY(qn_csv_format_encode(&format, &head, err));
+  QN_TRY(put_pair(out, &list, &head, err));
+
+done:
+  qn_buffer_release(&list);
+  qn_buffer_release(&head);
+  qn_csv_format_release(&format);
+  qn_file_list_release(&files);
+  return status;
+}
+
+static qn_status make_csv(const input_finder *finder, const qn_buffer *found, qn_source **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_file_list files = {0};
+  qn_csv_format format = {0};
+  int64_t list_size = 0;
+
+  memcpy(&list_size, found->data, sizeof list_size);
+  const uint8_t *list = found->data + sizeof list_size;
+  QN_TRY(qn_file_list_decode(list, list_size, &files, err));
+  QN_TRY(qn_csv_format_decode(list + list_size, found->size - (int64_t)sizeof list_size - list_size, &format, err));
+  QN_TRY(qn_csv_source_new(&files, &format, 0, qn_comm_size(finder->job->comm),
+                           finder->rejects == NULL ? NULL : qn_rejects_add, finder->rejects, out, err));
+  (*out)->reads_whole_rows = finder->rejects != NULL;
+
+done:
+  qn_csv_format_release(&format);
+  qn_file_list_release(&files);
+  return status;
+}
+
+static qn_status find_stage(const input_finder *finder, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_manifest *manifest = NULL;
+
+  QN_TRY(qn_manifest_open(finder->paths, &manifest, err));
+  QN_TRY(qn_manifest_encode(manifest, out, err));
+
+done:
+  qn_manifest_free(manifest);
+  return status;
+}
+
+static qn_status make_stage(const input_finder *finder, const qn_buffer *found, qn_source **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_manifest *manifest = NULL;
+
+  (void)finder;
+  QN_TRY(qn_manifest_decode(found->data, found->size, &manifest, err));
+  QN_TRY(qn_stage_source_new_take(manifest, out, err));
+
+done:
+  return status;
+}
+
+// Collective.
+static qn_dataset *read_with(const input_finder *finder, const char *what) {
+  qn_status status = QN_OK;
+  qn_error err = {0};
+  qn_buffer found = {0};
+  qn_source *source = NULL;
+  qn_job *job = finder->job;
+
+  if (qn_job_check(job, &err) != QN_OK) { // known to all ranks: none of them reads
+    return qn_plan_finish(qn_plan_node(&job->plan, QN_NODE_SOURCE, NULL, NULL, finder->paths), job->status, &err);
+  }
+  QN_REQUIRE(finder->paths != NULL && finder->paths[0] != '\0', &err, QN_ERR_ARG, "%s: no file is given", what);
+  if (qn_comm_rank(job->comm) == 0) {
+    QN_TRY(finder->find(finder, &found, &err));
+  }
+  QN_TRY(qn_comm_broadcast(job->comm, 0, &found, &err));
+  QN_TRY(finder->make(finder, &found, &source, &err));
+
+done:
+  qn_buffer_release(&found);
+  status = qn_comm_agree(job->comm, status, &err);
+  if (status != QN_OK) {
+    if (source != NULL) {
+      qn_source_free(source);
+    }
+    qn_job_keep_error(job, status, &err);
+    return qn_plan_finish(qn_plan_node(&job->plan, QN_NODE_SOURCE, NULL, NULL, finder->paths), status, &err);
+  }
+  return qn_plan_source_take(&job->plan, source);
+}
+
+QN_API qn_dataset *qn_read_text(qn_job *job, const char *paths) {
+  const input_finder text = {.find = find_files, .make = make_text, .job = job, .paths = paths, .text_type = QN_UTF8};
+  return read_with(&text, "read text");
+}
+
+QN_API qn_dataset *qn_read_lines(qn_job *job, const char *paths) {
+  const input_finder lines = {.find = find_files, .make = make_text, .job = job, .paths = paths, .text_type = QN_BINARY};
+  return read_with(&lines, "read lines");
+}
+
+QN_API qn_dataset *qn_read_csv(qn_job *job, const char *paths, const qn_csv_options *options) {
+  static const qn_csv_options defaults = {0};
+  qn_error err = {0};
+  input_finder csv = {.find = find_csv, .make = make_csv, .job = job, .paths = paths};
+
+  csv.csv = options == NULL ? &defaults : options;
+  if (csv.csv->rejects != NULL) {
+    const char *path = qn_arena_string(&job->arena, csv.csv->rejects);
+    const qn_status status = qn_rejects_new(path, &csv.rejects, &err);
+    if (status != QN_OK) {
+      qn_job_keep_error(job, status, &err);
+    } else {
+      csv.rejects->next = job->rejects;
+      job->rejects = csv.rejects;
+    }
+  }
+  return read_with(&csv, "read csv");
+}
+
+QN_API qn_dataset *qn_read_stage(qn_job *job, const char *path) {
+  const input_finder stage = {.find = find_stage, .make = make_stage, .job = job, .paths = path};
+  return read_with(&stage, "read stage");
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// One CSV file from all ranks: each formats its rows into a file of its own beside the target; when all sizes are
+// known each copies its text to its place in one temporary file, which rank 0 renames at the end. So formatting and
+// writing are shared out, and the file appears whole or not at all.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/files.h"
+#include "base/memory.h"
+#include "exec/sinks.h"
+#include "io/csv_format.h"
+
+enum { FLUSH_BYTES = 4 << 20 };
+
+typedef struct csv_op {
+  qn_op op;
+  qn_csv_sink *sink;
+  qn_buffer text;
+  int own_fd; // what this rank has formatted so far, once it is more than FLUSH_BYTES; unlinked from the start
+  int64_t own_bytes;
+  int fd; // the temporary file
+} csv_op;
+
+char *qn_temporary_path(const char *path) {
+  const char *slash = strrchr(path, '/');
+  const int folder = slash == NULL ? 0 : (int)(slash - path) + 1;
+  char *temporary = NULL;
+
+  return asprintf(&temporary, "%.*s.%s.tmp", folder, path, path + folder) < 0 ? NULL : temporary;
+}
+
+static qn_status fail_errno(qn_error *err, const char *path, const char *what) {
+  const int code = errno;
+  return qn_fail(err, QN_ERR_IO, "%s: cannot %s: %s", path, what, strerror(code));
+}
+
+static qn_status flush_own(csv_op *state, qn_error *err) {
+  qn_status status = QN_OK;
+  char *own = NULL;
+
+  if (state->own_fd < 0) {
+    QN_REQUIRE(asprintf(&own, "%s-%d", state->sink->temporary, qn_comm_rank(state->op.run->comm)) >= 0, err,
+               QN_ERR_MEMORY, "no memory for a file name");
+    state->own_fd = open(own, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (state->own_fd < 0) {
+      status = fail_errno(err, own, "create");
+      goto done;
+    }
+    unlink(own);
+  }
+  QN_TRY(qn_file_write_at(state->own_fd, state->sink->path, state->text.data, state->text.size, state->own_bytes,
+                          err));
+  state->own_bytes += state->text.size;
+  state->text.size = 0;
+
+done:
+  free(own);
+  return status;
+}
+
+static qn_status push_csv(qn_op *op, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  csv_op *state = (csv_op *)op;
+
+  QN_TRY(qn_csv_print_batch(batch, state->sink->separator, &state->text, err));
+  if (state->text.size >= FLUSH_BYTES) {
+    QN_TRY(flush_own(state, err));
+  }
+
+done:
+  return status;
+}
+
+static qn_status copy_own(csv_op *state, int64_t offset, qn_error *err) {
+  qn_status status = QN_OK;
+  const char *path = state->sink->path;
+  uint8_t *piece = NULL;
+
+  if (state->own_fd >= 0) {
+    piece = qn_memory_alloc(FLUSH_BYTES);
+    QN_REQUIRE(piece != NULL, err, QN_ERR_MEMORY, "no memory to write %s", path);
+  }
+  for (int64_t at = 0; at < state->own_bytes; at += FLUSH_BYTES) {
+    const int64_t left = state->own_bytes - at;
+    const int64_t size = left < FLUSH_BYTES ? left : FLUSH_BYTES;
+    QN_TRY(qn_file_read_at(state->own_fd, path, piece, size, at, err));
+    QN_TRY(qn_file_write_at(state->fd, path, piece, size, offset + at, err));
+  }
+  QN_TRY(qn_file_write_at(state->fd, path, state->text.data, state->text.size, offset + state->own_bytes, err));
+
+done:
+  qn_memory_free(piece);
+  return status;
+}
+
+static qn_status finish_csv(qn_op *op, qn_error *err) {
+  qn_status status = QN_OK;
+  csv_op *state = (csv_op *)op;
+  qn_comm *comm = op->run->comm;
+  qn_buffer all = {0};
+  int64_t offset = 0;
+  const int64_t own = state->own_bytes + state->text.size;
+  int64_t *sizes = calloc((size_t)qn_comm_size(comm), sizeof *sizes);
+
+  QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory");
+  QN_TRY(qn_comm_gather(comm, &own, sizeof own, &all, sizes, err)); // rank 0 has made the file before it got here
+  for (int r = 0; r < qn_comm_rank(comm); r++) {
+    int64_t bytes = 0;
+    memcpy(&bytes, all.data + (size_t)r * sizeof bytes, sizeof bytes);
+    offset += bytes;
+  }
+  if (own > 0) {
+    if (state->fd < 0) {
+      state->fd = open(state->sink->temporary, O_WRONLY | O_CLOEXEC);
+    }
+    if (state->fd < 0) {
+      status = fail_errno(err, state->sink->temporary, "open");
+      goto done;
+    }
+    QN_TRY(copy_own(state, offset, err));
+    if (fsync(state->fd) != 0) {
+      status = fail_errno(err, state->sink->path, "write");
+      goto done;
+    }
+  }
+
+done:
+  free(sizes);
+  qn_buffer_release(&all);
+  return status;
+}
+
+static void close_csv(qn_op *op) {
+  csv_op *state = (csv_op *)op;
+
+  if (state->own_fd >= 0) {
+    close(state->own_fd);
+  }
+  if (state->fd >= 0) {
+    close(state->fd);
+  }
+  state->own_fd = state->fd = -1;
+  qn_buffer_release(&state->text);
+  free(state->sink->temporary);
+  state->sink->temporary = NULL;
+}
+
+static const qn_op_ops csv_ops = {.name = "write csv",
+                                  .state_size = sizeof(csv_op),
+                                  .push = push_csv,
+                                  .finish = finish_csv,
+                                  .close = close_csv};
+
+static qn_status make_csv(void *ctx, qn_run *run, const qn_dataset *node, qn_op **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_csv_sink *sink = ctx;
+
+  sink->temporary = qn_temporary_path(sink->path);
+  QN_REQUIRE(sink->temporary != NULL, err, QN_ERR_MEMORY, "no memory for a file name");
+  QN_TRY(qn_op_new(run, &csv_ops, node, NULL, out, err));
+  csv_op *state = (csv_op *)*out;
+  state->sink = sink;
+  state->own_fd = state->fd = -1;
+  if (qn_comm_rank(run->comm) == 0) {
+    QN_TRY(qn_csv_print_header(node->schema, sink->separator, &state->text, err));
+    QN_TRY(qn_folder_make_for(sink->path, err));
+    state->fd = open(sink->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (state->fd < 0) {
+      status = fail_errno(err, sink->path, "create");
+    }
+  }
+
+done:
+  return status;
+}
+
+static qn_status commit_csv(void *ctx, qn_run *run, qn_error *err) {
+  const qn_csv_sink *sink = ctx;
+  return qn_comm_rank(run->comm) == 0 ? qn_file_publish(sink->temporary, sink->path, err) : QN_OK;
+}
+
+static void undo_csv(void *ctx, qn_run *run) {
+  const qn_csv_sink *sink = ctx;
+
+  if (qn_comm_rank(run->comm) == 0 && sink->temporary != NULL) {
+    unlink(sink->temporary);
+  }
+}
+
+qn_sink qn_csv_sink_of(qn_csv_sink *csv) {
+  return (qn_sink){.make = make_csv, .commit = commit_csv, .undo = undo_csv, .in_order = true, .ctx = csv};
+}
