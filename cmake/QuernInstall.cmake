@@ -24,6 +24,7 @@ foreach(name hdf5 pg_query jansson xxhash zlib bzip2 zstd)
   string(APPEND quern_private_libraries " ${QN_${name}_LIBRARY}")
 endforeach()
 file(RELATIVE_PATH quern_prefix_from_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" quern_prefix_from_pc "${quern_prefix_from_pc}")
 configure_file(cmake/quern.pc.in ${PROJECT_BINARY_DIR}/quern.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/quern.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

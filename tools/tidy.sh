@@ -12,7 +12,7 @@ if [ $# = 0 ]; then
 else
   files=("$@")
 fi
-[ -f build/clang/compile_commands.json ] || cmake --preset clang >/dev/null
+configure clang >/dev/null
 mkdir -p build/tidy
 version=$(clang-tidy --version | sed -n 's/.*version //p')
 

@@ -213,3 +213,17 @@ qn_status qn_folder_remove(const char *path, qn_error *err) {
 bool qn_file_exists(const char *path) {
   return access(path, F_OK) == 0;
 }
+
+qn_status qn_folder_make_for(const char *path, qn_error *err) {
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL || slash == path) {
+    return QN_OK;
+  }
+  char *folder = strndup(path, (size_t)(slash - path));
+  if (folder == NULL) {
+    return qn_fail(err, QN_ERR_MEMORY, "no memory for a file name");
+  }
+  const qn_status status = qn_folder_make(folder, err);
+  free(folder);
+  return status;
+}

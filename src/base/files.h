@@ -22,3 +22,5 @@ qn_status qn_folder_make(const char *path, qn_error *err);
 /// rm -r; a missing folder is no error.
 qn_status qn_folder_remove(const char *path, qn_error *err);
 bool qn_file_exists(const char *path);
+/// The folder that `path` lies in, if it is not there yet.
+qn_status qn_folder_make_for(const char *path, qn_error *err);

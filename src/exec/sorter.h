@@ -14,6 +14,8 @@ typedef struct qn_sorter qn_sorter;
 /// stay in the order they came.
 qn_status qn_sorter_new(const qn_schema *schema, const int *key_columns, const qn_order *orders, int n_keys,
                         const char *scratch, qn_sorter **out, qn_error *err);
+/// A hint: rows seldom agree in their first n_keys keys; the others are only looked at where rows do.
+void qn_sorter_set_main_keys(qn_sorter *sorter, int n_keys);
 qn_status qn_sorter_append(qn_sorter *sorter, const qn_batch *batch, qn_error *err);
 /// No more rows; begins the merge.
 qn_status qn_sorter_finish(qn_sorter *sorter, qn_error *err);

@@ -21,6 +21,9 @@ bool qn_spool_is_spilled(const qn_spool *spool);
 qn_status qn_spool_rewind(qn_spool *spool, qn_error *err);
 /// The next batch, owned by the caller; NULL at the end.
 qn_status qn_spool_next(qn_spool *spool, qn_batch **out, qn_error *err);
+/// As qn_spool_next(), but the spool gives the batch up, so that its memory goes when the caller's does: for spools
+/// that are read once. No rewind after it.
+qn_status qn_spool_take(qn_spool *spool, qn_batch **out, qn_error *err);
 /// All rows as one batch, owned by the caller (QN_ERR_VALUE past 2^31 - 1 rows or bytes of text).
 qn_status qn_spool_concat(qn_spool *spool, qn_batch **out, qn_error *err);
 void qn_spool_free(qn_spool *spool);

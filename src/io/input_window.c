@@ -172,6 +172,13 @@ done:
   return status;
 }
 
+qn_status qn_input_window_grow(qn_input_window *window, const char *thing, qn_error *err) {
+  const int64_t twice = 2 * window->size + 1;
+  const int64_t wanted = twice < QN_WINDOW_MAX || window->size >= QN_WINDOW_MAX ? twice : QN_WINDOW_MAX;
+
+  return qn_input_window_fill(window, wanted, thing, err);
+}
+
 void qn_input_window_release(qn_input_window *window) {
   close_file(window);
   qn_memory_free(window->packed);

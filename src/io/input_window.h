@@ -38,6 +38,8 @@ qn_status qn_input_window_start(qn_input_window *window, const qn_file *file, in
 /// ended when it was listed; if it has become shorter that is QN_ERR_IO. More than QN_WINDOW_MAX: QN_ERR_FORMAT, where
 /// `thing` ("line", "row") says of what.
 qn_status qn_input_window_fill(qn_input_window *window, int64_t wanted, const char *thing, qn_error *err);
+/// Reads at least one byte more than there are, and about twice as many, unless the file has ended.
+qn_status qn_input_window_grow(qn_input_window *window, const char *thing, qn_error *err);
 /// Leaves the first n_bytes behind.
 static inline void qn_input_window_skip(qn_input_window *window, int64_t n_bytes) {
   window->data += n_bytes;

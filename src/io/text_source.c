@@ -108,11 +108,11 @@ done:
 static qn_status find_lines(text_reader *reader, qn_error *err) {
   qn_status status = QN_OK;
   qn_input_window *window = &reader->window;
-  int64_t scanned = 0, wanted = reader->wanted;
+  int64_t scanned = 0;
 
   reader->n_ends = 0;
+  QN_TRY(qn_input_window_fill(window, reader->wanted, "line", err));
   for (;;) {
-    QN_TRY(qn_input_window_fill(window, wanted, "line", err));
     const int64_t limit = reader->split.end - window->offset;
     while (scanned < window->size && reader->n_ends < QN_BATCH_ROWS &&
            (reader->n_ends == 0 || (scanned < BATCH_BYTES && scanned < limit))) {
@@ -125,7 +125,7 @@ static qn_status find_lines(text_reader *reader, qn_error *err) {
     if (reader->n_ends > 0 || window->is_last) {
       break;
     }
-    wanted = window->size < QN_WINDOW_MAX / 2 ? 2 * window->size : window->size + 1 > QN_WINDOW_MAX - 1 ? window->size + 1 : QN_WINDOW_MAX;
+    QN_TRY(qn_input_window_grow(window, "line", err));
   }
   // the last line of a file needs no line end
   if (window->is_last && scanned == window->size && reader->n_ends < QN_BATCH_ROWS && window->size > 0 &&

@@ -220,7 +220,6 @@ done:
 
 static qn_status push(const qn_dataset *node, conjuncts conditions, const qn_dataset **out, qn_error *err) {
   const int n_columns = node->schema->n_columns;
-  const bool is_whole = node->kind == QN_NODE_DISTINCT && node->n_keys == n_columns;
 
   switch (node->kind) {
   case QN_NODE_SOURCE:
@@ -242,7 +241,7 @@ static qn_status push(const qn_dataset *node, conjuncts conditions, const qn_dat
   case QN_NODE_SHUFFLE:
     return push_below_one(node, node->shuffle_kind == QN_SHUFFLE_OWN ? 0 : n_columns, NULL, conditions, out, err);
   default:
-    return push_below_one(node, is_whole ? n_columns : 0, NULL, conditions, out, err);
+    return push_below_one(node, 0, NULL, conditions, out, err);
   }
 }
 

@@ -201,6 +201,45 @@ done:
   return status;
 }
 
+// If all aggregates are over the distinct values of the same expression, the pairs of key and value are made distinct
+// first, which every rank does for its own rows before anything is sent; then the aggregates are ordinary ones.
+static qn_status lift_distinct(const qn_aggregate *bound, int n, int n_keys, qn_plan_aggregate *planned,
+                               const qn_dataset **input, qn_error *err) {
+  qn_status status = QN_OK;
+  bool can_lift = n > 0;
+  bool has_distinct = false;
+  bool has_first = false;
+  int *columns = qn_arena_alloc(&(*input)->plan->arena, (int64_t)sizeof *columns * (n_keys + 1));
+
+  QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
+  for (int i = 0; i < n; i++) {
+    planned[i].is_distinct = bound[i].is_distinct;
+    has_distinct = has_distinct || bound[i].is_distinct;
+    has_first = has_first || bound[i].kind == QN_AGG_FIRST;
+    can_lift = can_lift && bound[i].is_distinct && bound[i].filter == NULL &&
+               strcmp(qn_expr_text(bound[i].argument), qn_expr_text(bound[0].argument)) == 0;
+  }
+  QN_REQUIRE(!has_distinct || !has_first, err, QN_ERR_ARG,
+             "reduce: first() together with an aggregate of distinct values; make it two reduces and join them");
+  if (!can_lift) {
+    goto done;
+  }
+  for (int k = 0; k <= n_keys; k++) {
+    columns[k] = k; // the keys and the first aggregate's argument
+  }
+  QN_TRY(qn_plan_keep_columns(*input, columns, n_keys + 1, input, err));
+  qn_dataset *distinct = qn_distinct((qn_dataset *)(uintptr_t)*input, NULL);
+  QN_REQUIRE(distinct != NULL && distinct->status == QN_OK, err, QN_ERR_MEMORY, "no memory for a plan node");
+  *input = distinct;
+  for (int i = 0; i < n; i++) {
+    planned[i].argument = n_keys;
+    planned[i].is_distinct = false;
+  }
+
+done:
+  return status;
+}
+
 static qn_status plan_reduce(const qn_dataset *in, const char *keys, const char *aggregates, const char *text,
                              qn_dataset **out, qn_error *err) {
   qn_status status = QN_OK;
@@ -223,6 +262,7 @@ static qn_status plan_reduce(const qn_dataset *in, const char *keys, const char 
   qn_field *fields = qn_arena_alloc(arena, (int64_t)sizeof *fields * (n_keys + n));
   QN_REQUIRE(planned != NULL && columns != NULL && fields != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
   QN_TRY(reduce_input(in, key_exprs, n_keys, bound, n, planned, &input, err));
+  QN_TRY(lift_distinct(bound, n, n_keys, planned, &input, err));
   for (int k = 0; k < n_keys; k++) {
     columns[k] = k;
     fields[k] = input->schema->fields[k];
@@ -230,7 +270,6 @@ static qn_status plan_reduce(const qn_dataset *in, const char *keys, const char 
   for (int i = 0; i < n; i++) {
     planned[i].name = bound[i].name;
     planned[i].kind = bound[i].kind;
-    planned[i].is_distinct = bound[i].is_distinct;
     planned[i].parameter = bound[i].parameter;
     planned[i].type = bound[i].type;
     fields[n_keys + i] = (qn_field){.name = (char *)(uintptr_t)bound[i].name, .type = bound[i].type};
@@ -309,25 +348,44 @@ done:
   return qn_plan_finish(node, status, &err);
 }
 
+// Distinct over all columns is a reduce by all of them without aggregates.
+static qn_dataset *distinct_rows(const qn_dataset *in) {
+  qn_status status = QN_OK;
+  qn_error err = {0};
+  const int n = in->schema->n_columns;
+  qn_dataset *node = qn_plan_node(in->plan, QN_NODE_REDUCE, in, NULL, "to distinct rows");
+  int *all = qn_arena_alloc(&in->plan->arena, (int64_t)sizeof *all * (n + 1));
+
+  if (node == NULL) {
+    return NULL;
+  }
+  QN_REQUIRE(all != NULL, &err, QN_ERR_MEMORY, "no memory for a plan node");
+  for (int c = 0; c < n; c++) {
+    all[c] = c;
+  }
+  node->keys = all;
+  node->n_keys = n;
+  node->schema = qn_schema_share(in->schema);
+
+done:
+  return qn_plan_finish(node, status, &err);
+}
+
 QN_API qn_dataset *qn_distinct(qn_dataset *in, const char *keys) {
   qn_status status = QN_OK;
   qn_error err = {0};
-  qn_dataset *node = in == NULL ? NULL : qn_plan_node(in->plan, QN_NODE_DISTINCT, in, NULL, keys);
 
-  if (node == NULL || node->status != QN_OK) {
-    return node;
+  if (in == NULL || in->status != QN_OK) {
+    return in;
   }
-  if (!is_blank(keys)) {
-    QN_TRY(bind_bare_keys(in, keys, "distinct", &node->keys, &node->n_keys, &err));
-  } else {
-    int *all = qn_arena_alloc(&in->plan->arena, (int64_t)sizeof *all * (in->schema->n_columns + 1));
-    QN_REQUIRE(all != NULL, &err, QN_ERR_MEMORY, "no memory for a plan node");
-    for (int c = 0; c < in->schema->n_columns; c++) {
-      all[c] = c;
-    }
-    node->keys = all;
-    node->n_keys = in->schema->n_columns;
+  if (is_blank(keys)) {
+    return distinct_rows(in);
   }
+  qn_dataset *node = qn_plan_node(in->plan, QN_NODE_DISTINCT, in, NULL, keys);
+  if (node == NULL) {
+    return NULL;
+  }
+  QN_TRY(bind_bare_keys(in, keys, "distinct", &node->keys, &node->n_keys, &err));
   node->schema = qn_schema_share(in->schema);
 
 done:

@@ -32,7 +32,9 @@ done
 if grep -rqF "$(cd "$tests/../.." && pwd)" "$prefix" --include='*.cmake' --include='*.pc' --include='*.h'; then
   fail "the installed files name the source tree"
 fi
-"$prefix/bin/quern" --version >/dev/null || fail "bin/quern --version"
+others=$(nm -D --defined-only "$(find "$prefix" -name libquern.so)" | awk '$3 !~ /^qn_/ { print $3 }')
+[ -z "$others" ] || fail "the shared library gives away more than qn_ names: $others"
+"$prefix/bin/quern" --help >/dev/null || fail "bin/quern --help"
 
 # The tree may be moved after it was installed.
 mv "$prefix" "$folder/moved"

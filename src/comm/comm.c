@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening and closing the communicator.
+#include "comm/comm.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/check.h"
+#include "comm/comm_state.h"
+
+static qn_status init_mpi(qn_comm *comm, qn_error *err) {
+  int is_initialized = 0;
+  int is_finalized = 0;
+  int level = MPI_THREAD_SINGLE;
+  int result = MPI_Initialized(&is_initialized);
+  if (result == MPI_SUCCESS) {
+    result = MPI_Finalized(&is_finalized);
+  }
+  if (result != MPI_SUCCESS) {
+    return qn_fail_mpi(err, "MPI_Initialized", result);
+  }
+  if (is_finalized) {
+    return qn_fail(err, QN_ERR_MPI, "MPI has been finalised; open the job before MPI_Finalize");
+  }
+  if (!is_initialized) {
+    result = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+    if (result != MPI_SUCCESS) {
+      return qn_fail_mpi(err, "MPI_Init_thread", result);
+    }
+    comm->owns_mpi = true;
+  }
+  return QN_OK;
+}
+
+static qn_status duplicate_world(qn_comm *comm, qn_error *err) {
+  qn_status status = QN_OK;
+  MPI_Comm mpi = MPI_COMM_NULL;
+  int result = MPI_Comm_dup(MPI_COMM_WORLD, &mpi);
+  if (result != MPI_SUCCESS) {
+    return qn_fail_mpi(err, "MPI_Comm_dup", result);
+  }
+  result = MPI_Comm_set_errhandler(mpi, MPI_ERRORS_RETURN);
+  if (result != MPI_SUCCESS) {
+    status = qn_fail_mpi(err, "MPI_Comm_set_errhandler", result);
+    goto done;
+  }
+  QN_TRY(qn_transport_init(&comm->transport, mpi, err));
+  comm->rank = comm->transport.rank;
+  comm->size = comm->transport.size;
+
+done:
+  if (status != QN_OK) {
+    qn_transport_release(&comm->transport);
+    MPI_Comm_free(&mpi);
+  }
+  return status;
+}
+
+// "Open MPI v4.1.4, package: ..." and "MPICH Version:\t4.0.2\n...": the first part is enough.
+static void name_library(qn_comm *comm) {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+  int size = 0;
+  if (MPI_Get_library_version(text, &size) != MPI_SUCCESS) {
+    text[0] = '\0';
+  }
+  text[strcspn(text, ",\n")] = '\0';
+  for (char *c = text; *c != '\0'; c++) {
+    *c = *c == '\t' ? ' ' : *c;
+  }
+  snprintf(comm->library, sizeof comm->library, "%.120s", text);
+}
+
+qn_status qn_comm_open(qn_comm **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_comm *comm = calloc(1, sizeof *comm);
+
+  QN_REQUIRE(comm != NULL, err, QN_ERR_MEMORY, "no memory for a communicator");
+  *comm = (qn_comm){.transport.mpi = MPI_COMM_NULL, .size = 1, .epoch = 1, .reason_rank = -1};
+  QN_TRY(init_mpi(comm, err));
+  QN_TRY(duplicate_world(comm, err));
+  const qn_message_header header = {.kind = QN_MESSAGE_ABORT};
+  QN_TRY(qn_parcel_new(&header, sizeof(qn_abort_note), &comm->abort_parcel, err));
+  name_library(comm);
+  *out = comm;
+  comm = NULL;
+
+done:
+  free(comm);
+  return status;
+}
+
+// After everybody's last word nothing is under way any more, and MPI may be left in order.
+static qn_status say_bye(qn_comm *comm, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_patience patience = {0};
+  for (int i = 1; i < comm->size; i++) {
+    QN_TRY(qn_comm_signal(comm, (comm->rank + i) % comm->size, QN_MESSAGE_BYE, 0, 0, err));
+  }
+  while (comm->n_byes < comm->size - 1 || comm->transport.n_operations > 0) {
+    QN_TRY(qn_comm_wait_quietly(comm, &patience, err));
+  }
+
+done:
+  return status;
+}
+
+void qn_comm_close(qn_comm *comm) {
+  if (comm == NULL) {
+    return;
+  }
+  comm->phase = QN_PHASE_DRAINING;
+  const bool is_in_order = say_bye(comm, NULL) == QN_OK;
+  qn_exchange_detach_all(comm);
+  qn_claims_detach_all(comm);
+  qn_incoming_list_release(&comm->future);
+  qn_incoming_list_release(&comm->early);
+  qn_incoming_list_release(&comm->pieces);
+  qn_parcel_free(comm->abort_parcel);
+  free(comm->counters);
+  MPI_Comm mpi = comm->transport.mpi;
+  qn_transport_release(&comm->transport);
+  if (is_in_order) {
+    MPI_Comm_free(&mpi);
+    if (comm->owns_mpi) {
+      MPI_Finalize();
+    }
+  }
+  free(comm);
+}
+
+_Noreturn void qn_comm_abort(qn_comm *comm, int exit_code) {
+  (void)comm;
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  _Exit(exit_code);
+}
+
+int qn_comm_rank(const qn_comm *comm) {
+  return comm->rank;
+}
+
+int qn_comm_size(const qn_comm *comm) {
+  return comm->size;
+}
+
+const char *qn_comm_library(const qn_comm *comm) {
+  return comm->library;
+}

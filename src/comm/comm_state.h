@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// The communicator from inside, for the files of this folder: what each of them keeps, and how they wait.
+#pragma once
+#include "comm/comm.h"
+#include "comm/transport.h"
+
+typedef enum {
+  QN_PHASE_RUNNING,
+  QN_PHASE_AGREEING, // this rank has succeeded; nothing is delivered any more, but claims are answered
+  QN_PHASE_DRAINING, // the run has failed; everything but abort markers is dropped
+} qn_phase;
+
+/// What an abort marker says.
+typedef struct qn_abort_note {
+  int32_t status;
+  int32_t line;
+  char message[1000];
+} qn_abort_note;
+
+struct qn_exchange;
+
+struct qn_comm {
+  qn_transport transport;
+  int rank, size;
+  bool owns_mpi;
+  char library[128];
+
+  int64_t epoch; // the run, counted from 1
+  qn_phase phase;
+  int depth;               // deliver functions on the stack
+  qn_incoming_list future; // messages of runs that this rank has not begun
+  qn_incoming_list early;  // of exchanges and claims that it has not opened
+
+  // Failure. The first failure of this rank stays until the run has ended, whoever asks.
+  bool has_failed;
+  qn_error failure;
+  bool is_stopped; // an abort marker has come; `stop` says whose was the first
+  qn_error stop;
+  int n_aborts;             // markers that have come, this rank's own included
+  qn_abort_note reason;     // of the lowest rank with a failure of its own among them
+  int reason_rank;          // -1: none yet
+  qn_parcel *abort_parcel;  // made when there was memory
+
+  // Agreement: what has come of it.
+  int n_agreed; // subtrees
+  bool all_agreed;
+  int n_byes;
+
+  // Collectives.
+  int64_t n_collectives;
+  qn_incoming_list pieces; // that have come
+
+  // Exchanges.
+  struct qn_exchange *exchanges; // open ones of this run, newest first
+  int64_t n_exchanges;           // opened in this run
+  int64_t n_unfinished;
+
+  // Claims: rank 0 keeps the counters until the run ends, the others their open claims.
+  struct qn_counter {
+    int64_t next, n_items;
+  } *counters;
+  int64_t n_counters, counter_capacity;
+  qn_claims *claims;
+};
+
+/// Fills what the sender of a message says about it.
+static inline qn_message_header qn_comm_header(const qn_comm *comm, qn_message_kind kind, int64_t channel,
+                                               int64_t value) {
+  return (qn_message_header){.kind = kind, .epoch = comm->epoch, .channel = channel, .value = value};
+}
+/// Sends a header alone.
+qn_status qn_comm_signal(qn_comm *comm, int destination, qn_message_kind kind, int64_t channel, int64_t value,
+                         qn_error *err);
+
+/// QN_ERR_STOPPED, or the failure of this rank, if there is one.
+qn_status qn_comm_check(const qn_comm *comm, qn_error *err);
+/// Receives what has come and does what it asks for, but delivers no rows.
+qn_status qn_comm_receive(qn_comm *comm, qn_error *err);
+/// Looks again at messages that were early.
+qn_status qn_comm_receive_early(qn_comm *comm, qn_error *err);
+/// A failure of this rank that must not get lost, should a callback drop its status.
+void qn_comm_note_failure(qn_comm *comm, qn_status status, const qn_error *err);
+
+/// How long nothing has happened.
+typedef struct qn_patience {
+  int n_idle;
+} qn_patience;
+/// One step of a wait: polls; if nothing happened, rests a little. Adds the time without work to *wait_ns (or NULL).
+qn_status qn_comm_wait(qn_comm *comm, qn_patience *patience, int64_t *wait_ns, qn_error *err);
+/// The same inside agreement: no deliveries, and no failure ends it but that of MPI or of memory.
+qn_status qn_comm_wait_quietly(qn_comm *comm, qn_patience *patience, qn_error *err);
+
+/// Next run: forgets everything of this one and takes what has come for the next.
+void qn_comm_begin_epoch(qn_comm *comm);
+
+// --- The tree of ranks: rank r's parent is r without its lowest set bit; its subtree is r, r + 1, ... ---------
+
+static inline int qn_tree_parent(int rank) {
+  return rank & (rank - 1);
+}
+/// Ranks in the subtree of `rank`, itself included.
+static inline int qn_tree_size(int rank, int n_ranks) {
+  const int full = rank == 0 ? n_ranks : rank & -rank;
+  return full < n_ranks - rank ? full : n_ranks - rank;
+}
+/// Children of `rank` are rank + step for step 1, 2, 4, ... below this.
+static inline int qn_tree_reach(int rank, int n_ranks) {
+  return qn_tree_size(rank, n_ranks);
+}
+
+// --- Messages for exchanges (exchange.c) and claims (claims.c) -----------------------------------------------
+
+/// Takes a message with rows, an end or a credit. *is_early: the exchange has not been opened; the message is still
+/// the caller's.
+qn_status qn_exchange_accept_take(qn_comm *comm, qn_incoming *incoming, bool *is_early, qn_error *err);
+/// Delivers what has come for exchanges whose deliver function is not running.
+qn_status qn_exchange_deliver_all(qn_comm *comm, qn_error *err);
+/// Cuts all exchanges off from the communicator; closing them later is safe.
+void qn_exchange_detach_all(qn_comm *comm);
+/// Answers a claim. *is_early as above.
+qn_status qn_claims_answer(qn_comm *comm, const qn_incoming *incoming, bool *is_early, qn_error *err);
+/// Takes an answer.
+void qn_claims_accept(qn_comm *comm, const qn_incoming *incoming);
+void qn_claims_detach_all(qn_comm *comm);

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+// The receiving half of an exchange, and its life. Messages that come are queued, and delivered whenever somebody
+// polls, unless the deliver function is already running further down the stack. A delivered message is acknowledged,
+// so what queues up here is bounded by the window.
+#include "comm/exchange.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include "base/check.h"
+#include "base/memory.h"
+#include "column/wire.h"
+#include "comm/exchange_state.h"
+
+enum {
+  DEFAULT_WINDOW = 2,
+  DEFAULT_BYTES = 32 << 20, // of all send buffers, unless the budget is small: then
+  BUDGET_SHARE = 32,        // this part of it, for buffers, window and arrivals are several times as much
+  LEAST_BYTES = 16 << 10,   // of one buffer
+  MOST_BYTES = 1 << 20,
+};
+
+static int64_t choose_buffer_bytes(const qn_exchange_options *options, int n_ranks) {
+  int64_t all = options->buffer_bytes;
+  if (all <= 0) {
+    const int64_t share = qn_memory_budget() / BUDGET_SHARE;
+    all = share > 0 && share < DEFAULT_BYTES ? share : DEFAULT_BYTES;
+  }
+  const int64_t one = all / n_ranks;
+  return one < LEAST_BYTES ? LEAST_BYTES : one > MOST_BYTES ? MOST_BYTES : one;
+}
+
+static qn_status init_exchange(qn_exchange *exchange, const qn_schema *schema, qn_error *err) {
+  qn_status status = QN_OK;
+  exchange->schema = qn_schema_share(schema);
+  exchange->destinations = calloc((size_t)exchange->size, sizeof *exchange->destinations);
+  exchange->queues = calloc((size_t)exchange->n_queues, sizeof *exchange->queues);
+  QN_REQUIRE(exchange->destinations != NULL && exchange->queues != NULL, err, QN_ERR_MEMORY,
+             "no memory for an exchange between %d ranks", exchange->size);
+  for (int i = 0; i < exchange->size; i++) {
+    QN_TRY(qn_batch_builder_init(&exchange->destinations[i].builder, schema, err));
+  }
+  QN_TRY(qn_batch_builder_init(&exchange->to_all, schema, err));
+  for (int i = 0; i < schema->n_columns; i++) {
+    const bool is_text = qn_type_is_text(schema->fields[i].type);
+    exchange->has_text |= is_text;
+    exchange->row_bytes += is_text ? 4 : qn_type_width(schema->fields[i].type);
+  }
+  exchange->row_bytes += exchange->row_bytes == 0;
+
+done:
+  return status;
+}
+
+qn_status qn_exchange_open(qn_comm *comm, const qn_schema *schema, const qn_exchange_options *options,
+                           qn_deliver_fn deliver, void *ctx, qn_exchange **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_exchange *exchange = NULL;
+  const qn_exchange_options defaults = {0};
+  options = options != NULL ? options : &defaults;
+
+  QN_TRY(qn_comm_check(comm, err));
+  exchange = calloc(1, sizeof *exchange);
+  QN_REQUIRE(exchange != NULL, err, QN_ERR_MEMORY, "no memory for an exchange");
+  *exchange = (qn_exchange){.deliver = deliver,
+                            .ctx = ctx,
+                            .channel = comm->n_exchanges,
+                            .rank = comm->rank,
+                            .size = comm->size,
+                            .window = options->window > 0 ? options->window : DEFAULT_WINDOW,
+                            .in_rank_order = options->in_rank_order,
+                            .waits_for_turn = options->waits_for_turn,
+                            .buffer_bytes = choose_buffer_bytes(options, comm->size),
+                            .n_queues = options->in_rank_order ? comm->size : 1};
+  QN_TRY(init_exchange(exchange, schema, err));
+  exchange->comm = comm;
+  exchange->next = comm->exchanges;
+  comm->exchanges = exchange;
+  comm->n_exchanges++;
+  comm->n_unfinished++;
+  *out = exchange;
+  exchange = NULL;
+  QN_TRY(qn_comm_receive_early(comm, err));
+
+done:
+  qn_exchange_close(exchange);
+  return status;
+}
+
+qn_status qn_exchange_check(const qn_exchange *exchange, qn_error *err) {
+  if (exchange->comm == NULL) {
+    return qn_fail(err, QN_ERR_ARG, "an exchange of a run that has ended; open a new one in each run");
+  }
+  return qn_comm_check(exchange->comm, err);
+}
+
+static qn_status queue_arrival(qn_exchange *exchange, int source, qn_incoming *incoming, const qn_batch *batch,
+                               qn_error *err) {
+  qn_arrival *arrival = malloc(sizeof *arrival);
+  if (arrival == NULL) {
+    qn_incoming_free(incoming);
+    return qn_fail(err, QN_ERR_MEMORY, "no memory to note a message");
+  }
+  *arrival = (qn_arrival){.source = source, .incoming = incoming, .batch = qn_batch_share(batch)};
+  qn_arrival_queue *queue = &exchange->queues[exchange->in_rank_order ? source : 0];
+  if (queue->last == NULL) {
+    queue->first = arrival;
+  } else {
+    queue->last->next = arrival;
+  }
+  queue->last = arrival;
+  return QN_OK;
+}
+
+static void free_arrival(qn_arrival *arrival) {
+  qn_incoming_free(arrival->incoming);
+  qn_batch_free(arrival->batch);
+  free(arrival);
+}
+
+static qn_status acknowledge(qn_comm *comm, int source, int64_t channel, qn_error *err) {
+  return qn_comm_signal(comm, source, QN_MESSAGE_CREDIT, channel, 1, err);
+}
+
+static qn_status take_credit(qn_exchange *exchange, const qn_incoming *incoming, qn_error *err) {
+  qn_destination *destination = &exchange->destinations[incoming->source];
+  if (incoming->header.value < 0 || incoming->header.value > destination->n_unacknowledged) {
+    return qn_fail(err, QN_ERR_MPI, "rank %d acknowledges %" PRId64 " messages of %d", incoming->source,
+                   incoming->header.value, destination->n_unacknowledged);
+  }
+  destination->n_unacknowledged -= (int)incoming->header.value;
+  destination->has_credit = true;
+  return qn_exchange_depart(exchange, incoming->source, err);
+}
+
+qn_status qn_exchange_accept_take(qn_comm *comm, qn_incoming *incoming, bool *is_early, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_message_header *header = &incoming->header;
+  qn_exchange *exchange = comm->exchanges;
+
+  if (header->channel >= comm->n_exchanges) {
+    *is_early = true;
+    return QN_OK;
+  }
+  while (exchange != NULL && exchange->channel != header->channel) {
+    exchange = exchange->next;
+  }
+  if (exchange == NULL || comm->phase != QN_PHASE_RUNNING) { // closed: drop the rows, but do not stop their sender
+    if (header->kind == QN_MESSAGE_ROWS) {
+      status = acknowledge(comm, incoming->source, header->channel, err);
+    }
+  } else if (header->kind == QN_MESSAGE_CREDIT) {
+    status = take_credit(exchange, incoming, err);
+  } else if (header->kind == QN_MESSAGE_END) {
+    status = queue_arrival(exchange, incoming->source, NULL, NULL, err);
+  } else {
+    return queue_arrival(exchange, incoming->source, incoming, NULL, err);
+  }
+  qn_incoming_free(incoming);
+  return status;
+}
+
+static qn_status call_deliver(qn_exchange *exchange, const qn_batch *batch, int source, qn_error *err) {
+  qn_comm *comm = exchange->comm;
+  exchange->counts.rows_received += batch->n_rows;
+  exchange->is_delivering = true;
+  comm->depth++;
+  const qn_status status = exchange->deliver(exchange->ctx, batch, source, err);
+  comm->depth--;
+  exchange->is_delivering = false;
+  comm->transport.n_events++;
+  return status;
+}
+
+static qn_status decode_take(qn_exchange *exchange, qn_incoming *incoming, qn_batch **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_block *block = NULL;
+  uint8_t *memory = incoming->memory;
+
+  incoming->memory = NULL;
+  QN_REQUIRE(memory != NULL, err, QN_ERR_MPI, "rank %d sent rows without rows", incoming->source);
+  QN_TRY(qn_block_new(memory, qn_memory_free, &block, err));
+  QN_TRY(qn_wire_decode(exchange->schema, block, memory + QN_HEADER_BYTES, incoming->header.payload_bytes, out, err));
+
+done:
+  qn_block_free(block);
+  return status;
+}
+
+static qn_status deliver_arrival(qn_exchange *exchange, qn_arrival *arrival, qn_error *err) {
+  qn_status status = QN_OK;
+  if (arrival->incoming == NULL && arrival->batch == NULL) {
+    exchange->n_ended++;
+    exchange->turn += exchange->in_rank_order;
+    exchange->comm->transport.n_events++;
+    return QN_OK;
+  }
+  if (arrival->incoming == NULL) {
+    return call_deliver(exchange, arrival->batch, arrival->source, err);
+  }
+  exchange->counts.bytes_received += arrival->incoming->header.payload_bytes;
+  QN_TRY(decode_take(exchange, arrival->incoming, &arrival->batch, err));
+  QN_TRY(call_deliver(exchange, arrival->batch, arrival->source, err));
+  QN_TRY(acknowledge(exchange->comm, arrival->source, exchange->channel, err));
+
+done:
+  return status;
+}
+
+// The queue to deliver from, or NULL if nothing can be delivered now.
+static qn_arrival_queue *find_queue(const qn_exchange *exchange) {
+  if (exchange->is_delivering || exchange->turn >= exchange->n_queues) {
+    return NULL;
+  }
+  qn_arrival_queue *queue = &exchange->queues[exchange->turn];
+  return queue->first != NULL ? queue : NULL;
+}
+
+static qn_status deliver_next(qn_exchange *exchange, qn_arrival_queue *queue, qn_error *err) {
+  qn_arrival *arrival = queue->first;
+  queue->first = arrival->next;
+  if (queue->first == NULL) {
+    queue->last = NULL;
+  }
+  const qn_status status = deliver_arrival(exchange, arrival, err);
+  free_arrival(arrival);
+  return status;
+}
+
+qn_status qn_exchange_deliver_all(qn_comm *comm, qn_error *err) {
+  qn_status status = QN_OK;
+  // A deliver function may open and close exchanges, so each search starts anew.
+  for (qn_exchange *exchange = comm->exchanges; exchange != NULL && status == QN_OK;) {
+    qn_arrival_queue *queue = find_queue(exchange);
+    if (queue == NULL) {
+      exchange = exchange->next;
+    } else {
+      status = deliver_next(exchange, queue, err);
+      exchange = comm->exchanges;
+    }
+  }
+  return status;
+}
+
+qn_status qn_exchange_keep(qn_exchange *exchange, const qn_batch *batch, qn_error *err) {
+  const bool is_next = !exchange->in_rank_order ||
+                       (exchange->turn == exchange->rank && exchange->queues[exchange->rank].first == NULL);
+  if (exchange->is_delivering || !is_next) {
+    return queue_arrival(exchange, exchange->rank, NULL, batch, err);
+  }
+  qn_error own = {0};
+  qn_error *error = err != NULL ? err : &own;
+  const qn_status status = call_deliver(exchange, batch, exchange->rank, error);
+  qn_comm_note_failure(exchange->comm, status, error);
+  return status;
+}
+
+static bool has_departures(const qn_exchange *exchange) {
+  for (int i = 0; i < exchange->size; i++) {
+    if (exchange->destinations[i].first != NULL) {
+      return true;
+    }
+  }
+  return false;
+}
+
+qn_status qn_exchange_finish(qn_exchange *exchange, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_patience patience = {0};
+
+  QN_TRY(qn_exchange_check(exchange, err));
+  if (exchange->is_finished) {
+    return QN_OK;
+  }
+  QN_REQUIRE(!exchange->is_delivering, err, QN_ERR_ARG, "an exchange is finished by its own deliver function");
+  QN_TRY(qn_exchange_flush(exchange, err));
+  QN_TRY(queue_arrival(exchange, exchange->rank, NULL, NULL, err));
+  while (has_departures(exchange)) {
+    QN_TRY(qn_comm_wait(exchange->comm, &patience, &exchange->counts.wait_ns, err));
+  }
+  for (int i = 1; i < exchange->size; i++) {
+    QN_TRY(qn_comm_signal(exchange->comm, (exchange->rank + i) % exchange->size, QN_MESSAGE_END, exchange->channel,
+                          0, err));
+  }
+  while (exchange->n_ended < exchange->size) {
+    QN_TRY(qn_comm_wait(exchange->comm, &patience, &exchange->counts.wait_ns, err));
+  }
+  exchange->is_finished = true;
+  exchange->comm->n_unfinished--;
+
+done:
+  return status;
+}
+
+static void drop_queues(qn_exchange *exchange) {
+  for (int i = 0; exchange->queues != NULL && i < exchange->n_queues; i++) {
+    qn_arrival *arrival = exchange->queues[i].first;
+    exchange->queues[i] = (qn_arrival_queue){0};
+    while (arrival != NULL) {
+      qn_arrival *next = arrival->next;
+      free_arrival(arrival);
+      arrival = next;
+    }
+  }
+  for (int i = 0; exchange->destinations != NULL && i < exchange->size; i++) {
+    qn_departure *departure = exchange->destinations[i].first;
+    exchange->destinations[i].first = exchange->destinations[i].last = NULL;
+    while (departure != NULL) {
+      qn_departure *next = departure->next;
+      qn_parcel_free(departure->parcel);
+      free(departure);
+      departure = next;
+    }
+  }
+}
+
+static void detach(qn_exchange *exchange) {
+  qn_exchange **link = &exchange->comm->exchanges;
+  while (*link != NULL && *link != exchange) {
+    link = &(*link)->next;
+  }
+  if (*link != NULL) {
+    *link = exchange->next;
+  }
+  exchange->comm = NULL;
+  drop_queues(exchange);
+}
+
+void qn_exchange_detach_all(qn_comm *comm) {
+  while (comm->exchanges != NULL) {
+    detach(comm->exchanges);
+  }
+}
+
+void qn_exchange_close(qn_exchange *exchange) {
+  if (exchange == NULL) {
+    return;
+  }
+  if (exchange->comm != NULL) {
+    detach(exchange);
+  }
+  for (int i = 0; exchange->destinations != NULL && i < exchange->size; i++) {
+    qn_batch_builder_release(&exchange->destinations[i].builder);
+  }
+  qn_batch_builder_release(&exchange->to_all);
+  drop_queues(exchange);
+  qn_memory_free(exchange->partition.rows);
+  qn_memory_free(exchange->partition.ends);
+  free(exchange->destinations);
+  free(exchange->queues);
+  qn_schema_free(exchange->schema);
+  free(exchange);
+}
+
+qn_exchange_counts qn_exchange_counted(const qn_exchange *exchange) {
+  return exchange->counts;
+}

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+// Groups and their accumulators. An aggregate over distinct values has a table of its own, of (group, value) pairs: a
+// row counts only if its pair is new.
+#include "exec/grouping.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "column/builder.h"
+#include "kernel/accumulate.h"
+#include "kernel/group_table.h"
+#include "kernel/hash_columns.h"
+
+typedef struct aggregate_state {
+  qn_accumulator *accumulator;
+  qn_group_table *pairs; // of a distinct aggregate, else NULL
+  int state_column;      // where its state begins in the state schema
+  int n_state_columns;
+} aggregate_state;
+
+struct qn_grouping {
+  const qn_dataset *node;
+  qn_schema *state_schema;
+  qn_group_table *table;
+  aggregate_state *aggregates;   // [node->n_aggregates]
+  const qn_column **key_columns; // [n_keys + 1]
+  qn_column *out_columns;        // room for the columns of a batch
+  int n_out_columns;
+  int64_t capacity; // rows that the arrays below have room for
+  uint64_t *hashes;
+  int32_t *groups;
+  int32_t *identity; // 0, 1, 2, ...
+  int32_t *pair_groups;
+  uint8_t *skip;
+  int64_t *order;
+};
+
+static qn_type argument_type(const qn_dataset *node, const qn_plan_aggregate *aggregate) {
+  return aggregate->argument < 0 ? QN_INT64 : node->inputs[0]->schema->fields[aggregate->argument].type;
+}
+
+static qn_status make_state_schema(qn_grouping *grouping, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_dataset *node = grouping->node;
+  qn_arena names = {0};
+  int n = node->n_keys;
+  qn_field *fields = calloc((size_t)node->n_keys + 4 * (size_t)node->n_aggregates + 1, sizeof *fields);
+
+  QN_REQUIRE(fields != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
+  for (int k = 0; k < node->n_keys; k++) {
+    fields[k] = node->inputs[0]->schema->fields[node->keys[k]];
+  }
+  for (int i = 0; i < node->n_aggregates; i++) {
+    qn_type types[4];
+    aggregate_state *state = &grouping->aggregates[i];
+    qn_aggregate_state_types(node->aggregates[i].kind, argument_type(node, &node->aggregates[i]), types,
+                             &state->n_state_columns);
+    state->state_column = n;
+    for (int c = 0; c < state->n_state_columns; c++) {
+      fields[n] = (qn_field){.name = qn_arena_printf(&names, "__state_%d_%d", i, c), .type = types[c]};
+      QN_REQUIRE(fields[n].name != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
+      n++;
+    }
+  }
+  QN_TRY(qn_schema_new(fields, n, &grouping->state_schema, err));
+  grouping->n_out_columns = n > node->schema->n_columns ? n : node->schema->n_columns;
+  grouping->out_columns = calloc((size_t)grouping->n_out_columns + 1, sizeof *grouping->out_columns);
+  QN_REQUIRE(grouping->out_columns != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
+
+done:
+  qn_arena_release(&names);
+  free(fields);
+  return status;
+}
+
+static qn_status make_accumulators(qn_grouping *grouping, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_dataset *node = grouping->node;
+
+  for (int i = 0; i < node->n_aggregates; i++) {
+    const qn_plan_aggregate *aggregate = &node->aggregates[i];
+    const qn_type type = argument_type(node, aggregate);
+    QN_TRY(qn_accumulator_new(aggregate->kind, type, aggregate->parameter, &grouping->aggregates[i].accumulator, err));
+    if (aggregate->is_distinct) {
+      const qn_type pair[2] = {QN_INT32, type};
+      QN_TRY(qn_group_table_new(pair, 2, &grouping->aggregates[i].pairs, err));
+    }
+  }
+
+done:
+  return status;
+}
+
+qn_status qn_grouping_new(const qn_dataset *node, qn_grouping **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_grouping *grouping = calloc(1, sizeof *grouping);
+  qn_type *types = calloc((size_t)node->n_keys + 1, sizeof *types);
+
+  QN_REQUIRE(grouping != NULL && types != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
+  grouping->node = node;
+  grouping->aggregates = calloc((size_t)node->n_aggregates + 1, sizeof *grouping->aggregates);
+  grouping->key_columns = calloc((size_t)node->n_keys + 1, sizeof *grouping->key_columns);
+  QN_REQUIRE(grouping->aggregates != NULL && grouping->key_columns != NULL, err, QN_ERR_MEMORY,
+             "no memory for aggregates");
+  for (int k = 0; k < node->n_keys; k++) {
+    types[k] = node->inputs[0]->schema->fields[node->keys[k]].type;
+  }
+  QN_TRY(qn_group_table_new(types, node->n_keys, &grouping->table, err));
+  QN_TRY(make_state_schema(grouping, err));
+  QN_TRY(make_accumulators(grouping, err));
+  *out = grouping;
+  grouping = NULL;
+
+done:
+  free(types);
+  qn_grouping_free(grouping);
+  return status;
+}
+
+void qn_grouping_free(qn_grouping *grouping) {
+  if (grouping == NULL) {
+    return;
+  }
+  for (int i = 0; grouping->aggregates != NULL && i < grouping->node->n_aggregates; i++) {
+    qn_accumulator_free(grouping->aggregates[i].accumulator);
+    qn_group_table_free(grouping->aggregates[i].pairs);
+  }
+  qn_group_table_free(grouping->table);
+  qn_schema_free(grouping->state_schema);
+  free(grouping->aggregates);
+  free(grouping->key_columns);
+  free(grouping->out_columns);
+  qn_memory_free(grouping->hashes);
+  qn_memory_free(grouping->groups);
+  qn_memory_free(grouping->identity);
+  qn_memory_free(grouping->pair_groups);
+  qn_memory_free(grouping->skip);
+  qn_memory_free(grouping->order);
+  free(grouping);
+}
+
+const qn_schema *qn_grouping_state_schema(const qn_grouping *grouping) {
+  return grouping->state_schema;
+}
+
+static void *renew(void *old, int64_t n_rows, size_t width) {
+  qn_memory_free(old);
+  return qn_memory_alloc(n_rows * (int64_t)width);
+}
+
+static qn_status make_room(qn_grouping *grouping, int64_t n_rows, qn_error *err) {
+  if (n_rows <= grouping->capacity) {
+    return QN_OK;
+  }
+  grouping->capacity = 0;
+  grouping->hashes = renew(grouping->hashes, n_rows, sizeof *grouping->hashes);
+  grouping->groups = renew(grouping->groups, n_rows, sizeof *grouping->groups);
+  grouping->identity = renew(grouping->identity, n_rows, sizeof *grouping->identity);
+  grouping->pair_groups = renew(grouping->pair_groups, n_rows, sizeof *grouping->pair_groups);
+  grouping->skip = renew(grouping->skip, n_rows, sizeof *grouping->skip);
+  grouping->order = renew(grouping->order, n_rows, sizeof *grouping->order);
+  if (grouping->hashes == NULL || grouping->groups == NULL || grouping->identity == NULL ||
+      grouping->pair_groups == NULL || grouping->skip == NULL || grouping->order == NULL) {
+    return qn_fail(err, QN_ERR_MEMORY, "no memory to group a batch of %lld rows", (long long)n_rows);
+  }
+  for (int64_t row = 0; row < n_rows; row++) {
+    grouping->identity[row] = (int32_t)row;
+  }
+  grouping->capacity = n_rows;
+  return QN_OK;
+}
+
+// groups[] of the rows, by the keys at `keys`.
+static qn_status find_groups(qn_grouping *grouping, const qn_batch *rows, const int *keys, qn_error *err) {
+  qn_status status = QN_OK;
+  const int n_keys = grouping->node->n_keys;
+
+  QN_TRY(make_room(grouping, rows->n_rows, err));
+  for (int k = 0; k < n_keys; k++) {
+    grouping->key_columns[k] = &rows->columns[keys == NULL ? k : keys[k]];
+  }
+  qn_hash_columns(grouping->key_columns, n_keys, rows->n_rows, grouping->hashes);
+  QN_TRY(qn_group_table_add(grouping->table, grouping->key_columns, grouping->hashes, rows->n_rows, grouping->groups,
+                            err));
+
+done:
+  return status;
+}
+
+// skip[] from a filter column: whatever is not true. NULL if there is no filter.
+static uint8_t *skip_of_filter(qn_grouping *grouping, const qn_batch *rows, int filter) {
+  if (filter < 0) {
+    return NULL;
+  }
+  const qn_column *column = &rows->columns[filter];
+  for (int64_t row = 0; row < rows->n_rows; row++) {
+    grouping->skip[row] = (uint8_t)(qn_column_is_null(column, row) || !qn_column_bool(column, row));
+  }
+  return grouping->skip;
+}
+
+// Also skips rows whose (group, value) has been there before. Rows that are skipped already must not enter the table.
+static qn_status skip_known_pairs(qn_grouping *grouping, qn_group_table *pairs, const qn_column *argument,
+                                  const int32_t *groups, bool has_filter, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n_rows = argument->n_rows;
+  const qn_column group_column = {.type = QN_INT32, .n_rows = n_rows, .values = groups};
+  const qn_column *all[2] = {&group_column, argument};
+  qn_column kept[2] = {{0}, {0}};
+  qn_column_builder builder = {0};
+  int64_t n = 0;
+
+  for (int64_t row = 0; row < n_rows; row++) { // rows that count so far
+    grouping->pair_groups[n] = (int32_t)row;
+    n += !(has_filter && grouping->skip[row] != 0) && !qn_column_is_null(argument, row);
+    grouping->skip[row] = 1;
+  }
+  int32_t *rows = qn_memory_alloc(n * (int64_t)sizeof *rows);
+  QN_REQUIRE(rows != NULL, err, QN_ERR_MEMORY, "no memory for distinct values");
+  memcpy(rows, grouping->pair_groups, (size_t)n * sizeof *rows);
+  for (int c = 0; c < 2; c++) {
+    qn_column_builder_init(&builder, all[c]->type);
+    QN_TRY(qn_column_builder_append_gather(&builder, all[c], rows, n, err));
+    QN_TRY(qn_column_builder_finish(&builder, &kept[c], err));
+    qn_column_builder_release(&builder);
+  }
+  const qn_column *columns[2] = {&kept[0], &kept[1]};
+  int64_t next = qn_group_table_n_groups(pairs);
+  qn_hash_columns(columns, 2, n, grouping->hashes);
+  QN_TRY(qn_group_table_add(pairs, columns, grouping->hashes, n, grouping->pair_groups, err));
+  for (int64_t i = 0; i < n; i++) { // numbers are given in order of appearance: a new pair has the next one
+    const bool is_new = grouping->pair_groups[i] == next;
+    next += is_new;
+    grouping->skip[rows[i]] = !is_new;
+  }
+
+done:
+  qn_memory_free(rows);
+  qn_column_builder_release(&builder);
+  qn_column_release(&kept[0]);
+  qn_column_release(&kept[1]);
+  return status;
+}
+
+static qn_status update_aggregates(qn_grouping *grouping, const qn_batch *rows, const int32_t *groups,
+                                   int64_t n_groups, int64_t first_order, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_dataset *node = grouping->node;
+
+  for (int i = 0; i < node->n_aggregates; i++) {
+    const qn_plan_aggregate *aggregate = &node->aggregates[i];
+    aggregate_state *state = &grouping->aggregates[i];
+    const qn_column *argument = aggregate->argument < 0 ? NULL : &rows->columns[aggregate->argument];
+    uint8_t *skip = skip_of_filter(grouping, rows, aggregate->filter);
+    int64_t *order = aggregate->kind == QN_AGG_FIRST ? grouping->order : NULL;
+    if (state->pairs != NULL) {
+      QN_TRY(skip_known_pairs(grouping, state->pairs, argument, groups, skip != NULL, err));
+      skip = grouping->skip;
+    }
+    for (int64_t row = 0; order != NULL && row < rows->n_rows; row++) {
+      order[row] = first_order + row;
+    }
+    QN_TRY(qn_accumulator_update(state->accumulator, argument, groups, rows->n_rows, n_groups, skip, order, err));
+  }
+
+done:
+  return status;
+}
+
+qn_status qn_grouping_update(qn_grouping *grouping, const qn_batch *rows, int64_t first_order, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(find_groups(grouping, rows, grouping->node->keys, err));
+  QN_TRY(update_aggregates(grouping, rows, grouping->groups, qn_group_table_n_groups(grouping->table), first_order,
+                           err));
+
+done:
+  return status;
+}
+
+qn_status qn_grouping_merge(qn_grouping *grouping, const qn_batch *states, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(find_groups(grouping, states, NULL, err));
+  for (int i = 0; i < grouping->node->n_aggregates; i++) {
+    const aggregate_state *state = &grouping->aggregates[i];
+    QN_TRY(qn_accumulator_merge(state->accumulator, &states->columns[state->state_column], grouping->groups,
+                                states->n_rows, qn_group_table_n_groups(grouping->table), err));
+  }
+
+done:
+  return status;
+}
+
+qn_status qn_grouping_make_one(qn_grouping *grouping, qn_error *err) {
+  qn_status status = QN_OK;
+  int32_t group = 0;
+  const uint64_t hash = 0;
+
+  if (qn_group_table_n_groups(grouping->table) == 0) {
+    QN_TRY(qn_group_table_add(grouping->table, grouping->key_columns, &hash, 1, &group, err));
+    for (int i = 0; i < grouping->node->n_aggregates; i++) {
+      const qn_type type = argument_type(grouping->node, &grouping->node->aggregates[i]);
+      qn_column none = {0};
+      QN_TRY(qn_column_all_null(type, 0, &none, err));
+      status = qn_accumulator_update(grouping->aggregates[i].accumulator, &none, &group, 0, 1, NULL, NULL, err);
+      qn_column_release(&none);
+      QN_TRY(status);
+    }
+  }
+
+done:
+  return status;
+}
+
+int64_t qn_grouping_n_groups(const qn_grouping *grouping) {
+  return qn_group_table_n_groups(grouping->table);
+}
+
+int64_t qn_grouping_n_bytes(const qn_grouping *grouping) {
+  int64_t bytes = qn_group_table_n_bytes(grouping->table);
+
+  for (int i = 0; i < grouping->node->n_aggregates; i++) {
+    bytes += qn_accumulator_n_bytes(grouping->aggregates[i].accumulator);
+    bytes += grouping->aggregates[i].pairs == NULL ? 0 : qn_group_table_n_bytes(grouping->aggregates[i].pairs);
+  }
+  return bytes;
+}
+
+const uint64_t *qn_grouping_hashes(const qn_grouping *grouping) {
+  return qn_group_table_hashes(grouping->table);
+}
+
+static void release_out(qn_grouping *grouping) {
+  for (int c = 0; c < grouping->n_out_columns; c++) {
+    qn_column_release(&grouping->out_columns[c]);
+  }
+}
+
+qn_status qn_grouping_states(const qn_grouping *const_grouping, int64_t first, int64_t n, qn_batch **out,
+                             qn_error *err) {
+  qn_status status = QN_OK;
+  qn_grouping *grouping = (qn_grouping *)(uintptr_t)const_grouping; // its room for columns is no part of its value
+
+  QN_TRY(qn_group_table_keys(grouping->table, first, n, grouping->out_columns, err));
+  for (int i = 0; i < grouping->node->n_aggregates; i++) {
+    const aggregate_state *state = &grouping->aggregates[i];
+    QN_TRY(qn_accumulator_state(state->accumulator, first, n, &grouping->out_columns[state->state_column], err));
+  }
+  QN_TRY(qn_batch_new_take(grouping->state_schema, n, grouping->out_columns, out, err));
+
+done:
+  release_out(grouping);
+  return status;
+}
+
+qn_status qn_grouping_results(const qn_grouping *const_grouping, int64_t first, int64_t n, qn_batch **out,
+                              qn_error *err) {
+  qn_status status = QN_OK;
+  qn_grouping *grouping = (qn_grouping *)(uintptr_t)const_grouping;
+  const qn_dataset *node = grouping->node;
+
+  QN_TRY(qn_group_table_keys(grouping->table, first, n, grouping->out_columns, err));
+  for (int i = 0; i < node->n_aggregates; i++) {
+    QN_TRY(qn_accumulator_result(grouping->aggregates[i].accumulator, first, n,
+                                 &grouping->out_columns[node->n_keys + i], err));
+  }
+  QN_TRY(qn_batch_new_take(node->schema, n, grouping->out_columns, out, err));
+
+done:
+  release_out(grouping);
+  return status;
+}
+
+qn_status qn_grouping_wrap(qn_grouping *grouping, const qn_batch *rows, int64_t first_order, qn_batch **out,
+                           qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_dataset *node = grouping->node;
+
+  QN_TRY(make_room(grouping, rows->n_rows, err));
+  for (int i = 0; i < node->n_aggregates; i++) {
+    qn_accumulator_clear(grouping->aggregates[i].accumulator);
+  }
+  QN_TRY(update_aggregates(grouping, rows, grouping->identity, rows->n_rows, first_order, err));
+  for (int k = 0; k < node->n_keys; k++) {
+    grouping->out_columns[k] = qn_column_share(&rows->columns[node->keys[k]]);
+  }
+  for (int i = 0; i < node->n_aggregates; i++) {
+    const aggregate_state *state = &grouping->aggregates[i];
+    QN_TRY(qn_accumulator_state(state->accumulator, 0, rows->n_rows, &grouping->out_columns[state->state_column],
+                                err));
+  }
+  QN_TRY(qn_batch_new_take(grouping->state_schema, rows->n_rows, grouping->out_columns, out, err));
+
+done:
+  release_out(grouping);
+  return status;
+}
+
+void qn_grouping_clear(qn_grouping *grouping) {
+  qn_group_table_clear(grouping->table);
+  for (int i = 0; i < grouping->node->n_aggregates; i++) {
+    qn_accumulator_clear(grouping->aggregates[i].accumulator);
+    if (grouping->aggregates[i].pairs != NULL) {
+      qn_group_table_clear(grouping->aggregates[i].pairs);
+    }
+  }
+}
