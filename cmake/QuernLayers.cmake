@@ -2,13 +2,13 @@
 # program, qn_test() and qn_mpi_test() the tests of a layer. A layer sees the headers of its DEPENDS only as "layer/name.h".
 
 set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON) # libraries outside of the system's folders, as on clusters, are found again
-set(QN_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wmissing-prototypes
+set(QN_WARNINGS -ffp-contract=off -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wmissing-prototypes
     -Wstrict-prototypes -Werror)
 set(QN_SANITIZE_FLAGS -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 
 function(qn_compile_options target)
   target_compile_options(${target} PRIVATE ${QN_WARNINGS})
-  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE QN_VERSION="${PROJECT_VERSION}")
   if(QN_SANITIZE)
     target_compile_options(${target} PRIVATE ${QN_SANITIZE_FLAGS})
     target_link_options(${target} PRIVATE ${QN_SANITIZE_FLAGS})

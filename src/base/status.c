@@ -18,14 +18,15 @@ const char *qn_status_text(qn_status status) {
 
 // Cuts half a character off the end of a message that did not fit.
 static void trim_to_character(char *text, size_t size) {
-  size_t end = size;
-  while (end > 0 && ((unsigned char)text[end - 1] & 0xc0) == 0x80) {
-    end--;
+  size_t start = size; // of the last character
+  do {
+    start--;
+  } while (start > 0 && ((unsigned char)text[start] & 0xc0) == 0x80);
+  const unsigned char lead = (unsigned char)text[start];
+  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+  if (start + length > size) {
+    text[start] = '\0';
   }
-  if (end > 0 && ((unsigned char)text[end - 1] & 0xc0) == 0xc0) {
-    end--;
-  }
-  text[end] = '\0';
 }
 
 qn_status qn_fail_at(qn_error *err, qn_status status, const char *file, int line, const char *format, ...) {

@@ -267,8 +267,9 @@ int qn_print_date(int32_t days, char *out) {
 
 int qn_print_timestamp(int64_t microseconds, char *out) {
   const int64_t day_us = 86400 * 1000000ll;
-  const int64_t days = microseconds / day_us - (microseconds % day_us < 0);
-  const int64_t clock = microseconds - days * day_us;
+  const int64_t rest = microseconds % day_us;
+  const int64_t clock = rest < 0 ? rest + day_us : rest;
+  const int64_t days = microseconds / day_us - (rest < 0);
   int64_t fraction = clock % 1000000;
   bool is_before_christ = false;
   char *to = put_date(out, (int32_t)days, &is_before_christ);

@@ -20,7 +20,9 @@ typedef struct qn_exchange_options {
   int64_t buffer_bytes; // all send buffers together; 0: 32 MiB, or a share of the budget
   int window;           // messages in flight per pair; 0: 2
   bool in_rank_order;   // deliver rank 0's rows first, then rank 1's, ...: each rank's in the order sent. What comes
-                        // early is kept by the sender (its credit is held back)
+                        // early is kept by the sender (its credit is held back) without waiting for its turn
+  bool waits_for_turn;  // in rank order: a sender waits for its turn instead of keeping more than the window; only if
+                        // the ranks before it need nothing of it until they finish this exchange
 } qn_exchange_options;
 
 /// Local in effect, but every rank opens its exchanges in the same order within a run.
@@ -37,6 +39,8 @@ qn_status qn_exchange_broadcast(qn_exchange *exchange, const qn_batch *batch, qn
 qn_status qn_exchange_finish(qn_exchange *exchange, qn_error *err);
 void qn_exchange_close(qn_exchange *exchange);
 
+/// Rows count whoever they are for, this rank itself included; bytes and messages are those that MPI carried.
+/// wait_ns: time in which there was nothing to do but wait for others.
 typedef struct qn_exchange_counts {
   int64_t rows_sent, bytes_sent, messages_sent, rows_received, bytes_received, wait_ns;
 } qn_exchange_counts;

@@ -18,7 +18,7 @@ done:
   return status;
 }
 
-void qn_order_columns_add(qn_order_columns *list, int column, qn_order order) {
+static void add_new(qn_order_columns *list, int column, qn_order order) {
   for (int i = 0; i < list->n; i++) {
     if (list->columns[i] == column) {
       return;
@@ -26,6 +26,11 @@ void qn_order_columns_add(qn_order_columns *list, int column, qn_order order) {
   }
   list->columns[list->n] = column;
   list->orders[list->n++] = order;
+}
+
+void qn_order_columns_add(qn_order_columns *list, int column, qn_order order) {
+  add_new(list, column, order);
+  list->n_main = list->n;
 }
 
 void qn_order_columns_add_order(qn_order_columns *list, const qn_order_column *order, int n_order) {
@@ -42,7 +47,7 @@ void qn_order_columns_add_keys(qn_order_columns *list, const int *columns, int n
 
 void qn_order_columns_add_rest(qn_order_columns *list) {
   for (int c = 0; c < list->n_schema; c++) {
-    qn_order_columns_add(list, c, (qn_order){0});
+    add_new(list, c, (qn_order){0});
   }
 }
 

@@ -9,6 +9,7 @@
 
 typedef struct qn_order_columns {
   int n;
+  int n_main;       // those of them that were asked for; the others only break ties
   int n_schema;     // columns that there are, and room for
   int *columns;     // [n]
   qn_order *orders; // [n]

@@ -34,6 +34,7 @@ void qn_csv_describe_bad(const qn_csv_bad *bad, const char *column, const qn_csv
   *out = (qn_csv_mistake){
       .number = rows->n_rows < rows->n_all ? rows->numbers[bad->row] : bad->row,
       .row = bad->row,
+      .file_column = bad->column,
       .column = column,
       .first = (int64_t)(uint32_t)(rows->ends[rows->firsts[bad->row] - 1] + 1),
       .end = rows->ends[rows->firsts[bad->row] + rows->n_columns - 1],
@@ -52,7 +53,7 @@ void qn_csv_describe_bad(const qn_csv_bad *bad, const char *column, const qn_csv
 
 void qn_csv_describe_ragged(const qn_csv_ragged *ragged, int n_columns, const char *data, qn_csv_mistake *out) {
   *out = (qn_csv_mistake){
-      .number = ragged->number, .row = -1, .column = "", .first = ragged->first, .end = ragged->end};
+      .number = ragged->number, .row = -1, .file_column = -1, .column = "", .first = ragged->first, .end = ragged->end};
   if (ragged->n_fields == 0) {
     char shown[SHOWN_BYTES + 8];
     show_text(data + ragged->first, ragged->end - ragged->first, shown);

@@ -9,6 +9,7 @@
 typedef struct qn_csv_mistake {
   int64_t number;     // of the row among those found last (ragged ones counted)
   int64_t row;        // of the well-formed rows, or -1
+  int file_column;    // -1: the row as a whole
   const char *column; // its name, or ""
   int64_t first, end; // the row's text in the window
   char reason[400];   // "'12,5' is not a float64"

@@ -29,9 +29,9 @@ typedef struct csv_source {
 typedef struct csv_reader {
   qn_reader base;
   const csv_source *source;
-  const qn_schema *schema; // of the batches
+  qn_schema *schema;       // of the batches
   int n_columns;
-  const int *columns;      // of the source's schema
+  int *columns;            // [n_columns] of the source's schema
   qn_input_window window;
   qn_csv_rows rows;
   qn_csv_values values;
@@ -56,9 +56,7 @@ static qn_status csv_open(const qn_source *base_source, const qn_scan *scan, qn_
   const csv_source *source = (const csv_source *)base_source;
 
   reader->source = source;
-  reader->schema = scan->schema;
-  reader->n_columns = scan->n_columns;
-  reader->columns = scan->columns;
+  reader->schema = qn_schema_share(scan->schema);
   reader->data_file = -1;
   reader->is_done = true;
   reader->border = (qn_csv_border){
@@ -67,9 +65,13 @@ static qn_status csv_open(const qn_source *base_source, const qn_scan *scan, qn_
   QN_TRY(qn_csv_values_init(&reader->values, &source->dialect, source->format.null_text, source->reject != NULL,
                             err));
   reader->made = qn_memory_alloc(scan->n_columns * (int64_t)sizeof *reader->made);
-  QN_REQUIRE(reader->made != NULL, err, QN_ERR_MEMORY, "no memory for %d columns", scan->n_columns);
+  reader->columns = qn_memory_alloc(scan->n_columns * (int64_t)sizeof *reader->columns);
+  QN_REQUIRE(reader->made != NULL && reader->columns != NULL, err, QN_ERR_MEMORY, "no memory for %d columns",
+             scan->n_columns);
+  reader->n_columns = scan->n_columns;
   for (int i = 0; i < scan->n_columns; i++) {
     reader->made[i] = (qn_column){0};
+    reader->columns[i] = scan->columns[i];
   }
 
 done:
@@ -130,9 +132,7 @@ static qn_status check_border(csv_reader *reader, qn_csv_state state, qn_error *
   if (reader->has_quotes || state == QN_CSV_QUOTED || end - reader->split.first < NEAR_BYTES) {
     QN_TRY(qn_csv_border_find(&reader->border, reader->split.file, first, end, &found, err));
   }
-  QN_REQUIRE(found == state || (found != QN_CSV_QUOTED && state != QN_CSV_QUOTED && found != QN_CSV_ROW_START &&
-                                state != QN_CSV_ROW_START),
-             err, QN_ERR_FORMAT,
+  QN_REQUIRE(found == state, err, QN_ERR_FORMAT,
              "%s: the file is cut at byte %" PRId64 " for reading in parallel, and there a quoted field holds what looks "
              "like rows of the file; compress the file (then it is read as one piece), or mend the field",
              reader->split.file->path, end);
@@ -181,7 +181,8 @@ done:
 
 static int compare_mistakes(const void *a, const void *b) {
   const qn_csv_mistake *left = a, *right = b;
-  return (left->number > right->number) - (left->number < right->number);
+  const int by_row = (left->number > right->number) - (left->number < right->number);
+  return by_row != 0 ? by_row : (left->file_column > right->file_column) - (left->file_column < right->file_column);
 }
 
 /// Collects what is wrong with the rows found last, one mistake a row, in the order of the rows.
@@ -382,10 +383,15 @@ done:
 static void csv_close(qn_reader *base) {
   csv_reader *reader = (csv_reader *)base;
 
-  for (int i = 0; reader->made != NULL && i < reader->n_columns; i++) {
+  for (int i = 0; i < reader->n_columns; i++) {
     qn_column_release(&reader->made[i]);
   }
+  reader->n_columns = 0;
+  qn_schema_free(reader->schema);
+  qn_memory_free(reader->columns);
   qn_memory_free(reader->made);
+  reader->schema = NULL;
+  reader->columns = NULL;
   qn_memory_free(reader->mistakes);
   reader->made = NULL;
   reader->mistakes = NULL;

@@ -23,7 +23,7 @@ typedef struct text_source {
 typedef struct text_reader {
   qn_reader base;
   const text_source *source;
-  const qn_schema *schema;
+  qn_schema *schema;
   const qn_scan_kernels *kernels;
   qn_input_window window;
   qn_split split;
@@ -42,7 +42,7 @@ static qn_status text_open(const qn_source *source, const qn_scan *scan, qn_read
 
   (void)err;
   reader->source = (const text_source *)source;
-  reader->schema = scan->schema;
+  reader->schema = qn_schema_share(scan->schema);
   reader->has_column = scan->n_columns > 0;
   reader->kernels = qn_scan_kernels_best();
   reader->is_done = true;
@@ -287,6 +287,8 @@ static void text_close(qn_reader *base) {
 
   qn_input_window_release(&reader->window);
   qn_memory_free(reader->ends);
+  qn_schema_free(reader->schema);
+  reader->schema = NULL;
   reader->ends = NULL;
   reader->ends_capacity = 0;
 }

@@ -16,7 +16,7 @@ struct qn_group_table {
   qn_group_layout layout;
   qn_group_add_rows *add_rows;
   qn_group_find_rows *find_rows;
-  uint64_t *slots;    // high half: high half of the hash; low half: group + 1; 0: empty
+  uint64_t *slots;    // high half: low half of the hash; low half: group + 1; 0: empty
   int64_t n_slots;    // a power of two
   uint64_t *rows;     // layout.n_words per group
   uint64_t *hashes;   // per group

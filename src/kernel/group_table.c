@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The group table: open addressing with linear probing. A slot is eight bytes, half a hash and the group, so a probe reads one cache line and
-// compares keys only where they are almost surely equal. Keys lie apart, packed into words, in order of group; rows come in blocks: packed column by
-// column, then probed with what they will need fetched ahead. Growing rehashes from the kept hashes and touches no key.
+// compares keys only where they are very likely equal. Keys lie apart, packed into words, in order of group; rows come in blocks: packed column by
+// column, then probed with what they will need fetched ahead. Growing moves slots and touches no key.
 #include "kernel/group_table.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -135,23 +135,19 @@ done:
   return status;
 }
 
-// Puts all groups into empty slots again. All are different, so no key is compared.
-static void fill_slots(qn_group_table *table) {
-  const uint64_t mask = (uint64_t)table->n_slots - 1;
-  const int64_t n = table->n_groups;
+// Puts the old slots into larger ones. A slot knows its hash's low half, so no hash or key is read; and old slots in order
+// go to places in order, a few runs of them.
+static void move_slots(const uint64_t *old, int64_t n_old, uint64_t *slots, int64_t n_slots) {
+  const uint64_t mask = (uint64_t)n_slots - 1;
 
-  for (int64_t g = 0; g < n; g++) {
-    if (g + 2 * AHEAD < n) {
-      __builtin_prefetch(table->slots + (table->hashes[g + 2 * AHEAD] & mask), 1);
+  for (int64_t i = 0; i < n_old; i++) {
+    if (old[i] != 0) {
+      uint64_t at = old[i] >> 32 & mask;
+      while (slots[at] != 0) {
+        at = (at + 1) & mask;
+      }
+      slots[at] = old[i];
     }
-    if (g == table->null_group) {
-      continue;
-    }
-    uint64_t at = table->hashes[g] & mask;
-    while (table->slots[at] != 0) {
-      at = (at + 1) & mask;
-    }
-    table->slots[at] = (table->hashes[g] & 0xffffffff00000000u) | (uint64_t)(g + 1);
   }
 }
 
@@ -172,10 +168,10 @@ static qn_status reserve(qn_group_table *table, int64_t more, qn_error *err) {
   }
   if (n_slots > table->n_slots) {
     QN_TRY(new_slots(n_slots, &slots, err));
+    move_slots(table->slots, table->n_slots, slots, n_slots);
     qn_memory_free(table->slots);
     table->slots = slots;
     table->n_slots = n_slots;
-    fill_slots(table);
   }
 
 done:

@@ -135,7 +135,7 @@ qn_status qn_h5_file_finish(hid_t *file, const char *path, int64_t *n_bytes, qn_
   int descriptor = -1;
   herr_t closed = 0;
 
-  // Flushing first: a file whose metadata could not be written is closed by the other way.
+  // Flushing first: a file whose metadata could not be written must be closed by abandoning it.
   if (H5Fflush(*file, H5F_SCOPE_GLOBAL) < 0) {
     status = qn_h5_fail(err, QN_ERR_IO, path, "cannot be written");
     goto done;
@@ -157,7 +157,6 @@ done:
   if (descriptor >= 0) {
     close(descriptor);
   }
-  qn_h5_file_abandon(file);
   return status;
 }
 

@@ -27,7 +27,7 @@ qn_status qn_h5_fail(qn_error *err, qn_status otherwise, const char *path, const
 qn_status qn_h5_file_create(const char *path, hid_t *out, qn_error *err);
 /// Opens a file to read.
 qn_status qn_h5_file_open(const char *path, hid_t *out, qn_error *err);
-/// Writes all to disk (fsync) and closes; *n_bytes is the file's size. The file is closed also on failure.
+/// Writes all to disk (fsync) and closes; *n_bytes is the file's size. After a failure the file must be abandoned.
 qn_status qn_h5_file_finish(hid_t *file, const char *path, int64_t *n_bytes, qn_error *err);
 /// Closes without caring for what was written, which never fails: also when the disk is full.
 void qn_h5_file_abandon(hid_t *file);

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Removes duplicate records from CSV files: of the rows whose keys are equal, once white space around them and upper
+// case are left out, one stays. Without --keys whole rows are compared as they are.
+//
+//   mpirun -n 4 dedupe --keys "name, email" --output clean.csv people/*.csv
+#include <quern/quern.h>
+#include <stdio.h>
+#include <string.h>
+
+// "name, email" -> "*, lower(trim(name::utf8)) as __key_0, lower(trim(email::utf8)) as __key_1", and the keys' names
+static int key_columns(const char *keys, char *select, size_t n_select, char *names, size_t n_names) {
+  size_t at = (size_t)snprintf(select, n_select, "*");
+  size_t name_at = 0;
+  int n = 0;
+
+  for (const char *key = keys; *key != '\0'; n++) {
+    const size_t size = strcspn(key, ",");
+    at += (size_t)snprintf(select + at, at < n_select ? n_select - at : 0, ", lower(trim((%.*s)::utf8)) as __key_%d",
+                           (int)size, key, n);
+    name_at += (size_t)snprintf(names + name_at, name_at < n_names ? n_names - name_at : 0, "%s__key_%d",
+                                n == 0 ? "" : ", ", n);
+    if (at >= n_select || name_at >= n_names) {
+      return -1;
+    }
+    key += size + (key[size] == ',');
+  }
+  return n;
+}
+
+// The columns that a dataset had before, as a list for qn_select.
+static const char *column_list(const qn_dataset *dataset, char *list, size_t size) {
+  const qn_schema *schema = qn_dataset_schema(dataset);
+  size_t at = 0;
+
+  list[0] = '\0';
+  for (int c = 0; schema != NULL && c < qn_schema_n_columns(schema) && at < size; c++) {
+    at += (size_t)snprintf(list + at, size - at, "%s\"%s\"", c == 0 ? "" : ", ", qn_schema_name(schema, c));
+  }
+  return list;
+}
+
+int main(int argc, char **argv) {
+  static const qn_option options[] = {
+      {.name = "keys", .argument = "LIST", .help = "columns or expressions that make rows the same (default: all)"},
+      {.name = NULL},
+  };
+  static const qn_job_about about = {.name = "dedupe",
+                                     .summary = "Keeps one of each set of duplicate CSV rows.",
+                                     .arguments = "FILE...",
+                                     .output = "distinct.csv",
+                                     .options = options};
+  char select[16384];
+  char names[4096];
+  char columns[16384];
+  int64_t n_before = 0;
+  int64_t n_after = 0;
+  qn_job *job = qn_job_open(argc, argv, &about);
+  const char *keys = qn_job_option(job, "keys");
+
+  qn_dataset *rows = qn_cache(qn_read_csv(job, qn_job_inputs(job), NULL));
+  qn_dataset *kept = NULL;
+  if (keys == NULL) {
+    kept = qn_distinct(rows, NULL);
+  } else if (key_columns(keys, select, sizeof select, names, sizeof names) > 0) {
+    kept = qn_select(qn_distinct(qn_select(rows, select), names), column_list(rows, columns, sizeof columns));
+  } else {
+    qn_job_fail(job, "--keys: '%s' is empty or too long", keys);
+    kept = rows;
+  }
+  kept = qn_cache(qn_sort(kept, column_list(rows, columns, sizeof columns)));
+  qn_write(kept, qn_job_output(job));
+  qn_count(rows, &n_before);
+  qn_count(kept, &n_after);
+  qn_job_print(job, "%lld rows, %lld distinct, %lld removed\n%s\n", (long long)n_before, (long long)n_after,
+               (long long)(n_before - n_after), qn_job_output(job));
+  return qn_job_close(job);
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command: finds the subcommand and hands over.
+#include <stdio.h>
+#include <string.h>
+
+#include <quern/quern.h>
+
+#include "cli/command.h"
+
+typedef struct command {
+  const char *name;
+  int (*run)(int argc, char **argv);
+  const char *help;
+} command;
+
+static const command commands[] = {
+    {.name = "generate", .run = quern_generate, .help = "write data for trying things out: quern generate movies"},
+    {.name = "inspect", .run = quern_inspect, .help = "show what a staged dataset holds, check its checksums"},
+    {.name = "new", .run = quern_new, .help = "make a folder with a job to start from"},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *out) {
+  fprintf(out, "usage: quern COMMAND [ARGUMENT...]\n\nCommands:\n");
+  for (int i = 0; i < N_COMMANDS; i++) {
+    fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+  }
+  fprintf(out, "  %-10s %s\n\n`quern COMMAND --help` says more.\n", "version", "show the version");
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) {
+    print_help(stderr);
+    return 2;
+  }
+  for (int i = 0; i < N_COMMANDS; i++) {
+    if (strcmp(argv[1], commands[i].name) == 0) {
+      return commands[i].run(argc - 1, argv + 1);
+    }
+  }
+  if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
+    printf("quern %s\n", qn_version());
+    return 0;
+  }
+  if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+    print_help(stdout);
+    return 0;
+  }
+  fprintf(stderr, "quern: no command '%s'; `quern --help` lists them\n", argv[1]);
+  return 2;
+}
