@@ -13,10 +13,6 @@ function(qn_compile_options target)
     target_compile_options(${target} PRIVATE ${QN_SANITIZE_FLAGS})
     target_link_options(${target} PRIVATE ${QN_SANITIZE_FLAGS})
   endif()
-  if(QN_FUZZ) # coverage for the fuzzer everywhere; its main() only in the fuzz programs
-    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
-    target_link_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
-  endif()
 endfunction()
 
 # qn_layer(name LEVEL n [DEPENDS layers...] [LIBRARIES targets...]): all sources of src/<name>/.

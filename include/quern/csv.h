@@ -22,6 +22,12 @@ typedef struct qn_csv_options {
   bool trim;             // white space around unquoted fields is left out
 } qn_csv_options;
 
+/// Options for writing CSV. Zero means default.
+typedef struct qn_csv_write_options {
+  char separator;  // default: a comma; a tab if the path ends in .tsv
+  bool raw_binary; // binary columns are written as the bytes they are; default: \x and hexadecimal digits
+} qn_csv_write_options;
+
 #ifdef __cplusplus
 }
 #endif

@@ -131,6 +131,8 @@ QN_API qn_dataset *qn_stage(qn_dataset *in, const char *path);
 /// Collective. Writes one CSV file (path ends in .csv, or .tsv), one HDF5 file (.h5), or a staged folder (anything
 /// else). It appears whole or not at all; what was there before under that name is replaced.
 QN_API qn_status qn_write(qn_dataset *dataset, const char *path);
+/// Collective. Writes one CSV file, whatever its name. `options` may be NULL.
+QN_API qn_status qn_write_csv(qn_dataset *dataset, const char *path, const qn_csv_write_options *options);
 /// Collective. The number of rows, the same on every rank.
 QN_API qn_status qn_count(qn_dataset *dataset, int64_t *n_rows);
 /// Collective. All rows as one batch on rank 0, owned by the caller; the others get an empty one.

@@ -13,8 +13,8 @@ qn_status qn_buffer_reserve(qn_buffer *buffer, int64_t more, qn_error *err) {
   }
   int64_t needed = 0;
   if (more < 0 || __builtin_add_overflow(buffer->size, more, &needed)) {
-    return qn_fail(err, QN_ERR_MEMORY, "a buffer of %" PRId64 " bytes cannot take %" PRId64 " more", buffer->size,
-                   more);
+    return qn_fail(err, QN_ERR_MEMORY, "a buffer of %" PRId64 " bytes cannot take %" PRId64 " more",
+                   buffer->size, more);
   }
   // An exact first size (callers who know it say it), then doubling.
   int64_t capacity = needed < 64 ? 64 : needed;
@@ -27,8 +27,8 @@ qn_status qn_buffer_reserve(qn_buffer *buffer, int64_t more, qn_error *err) {
     data = qn_memory_resize(buffer->data, capacity);
   }
   if (data == NULL) {
-    return qn_fail(err, QN_ERR_MEMORY, "no memory for a buffer of %" PRId64 " bytes (%" PRId64 " in use)", capacity,
-                   qn_memory_used());
+    return qn_fail(err, QN_ERR_MEMORY, "no memory for a buffer of %" PRId64 " bytes (%" PRId64 " in use)",
+                   capacity, qn_memory_used());
   }
   buffer->data = data;
   buffer->capacity = capacity;

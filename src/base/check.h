@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two control-flow macros of the project. A function that uses them has `qn_status status = QN_OK;` and one
-// exit, the label `done`.
+// The two control-flow macros of the project. A function that uses them has `qn_status status = QN_OK;` and
+// one exit, the label `done`.
 #pragma once
 #include <quern/status.h>
 

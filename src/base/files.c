@@ -29,8 +29,8 @@ qn_status qn_file_read_at(int fd, const char *path, void *data, int64_t size, in
       continue;
     }
     if (n < 0) {
-      return qn_fail(err, QN_ERR_IO, "%s: reading %" PRId64 " bytes at byte %" PRId64 ": %s", path, size, offset,
-                     strerror(errno));
+      return qn_fail(err, QN_ERR_IO, "%s: reading %" PRId64 " bytes at byte %" PRId64 ": %s", path, size,
+                     offset, strerror(errno));
     }
     if (n == 0) {
       return qn_fail(err, QN_ERR_IO,
@@ -53,8 +53,8 @@ qn_status qn_file_write_at(int fd, const char *path, const void *data, int64_t s
       continue;
     }
     if (n <= 0) {
-      return qn_fail(err, QN_ERR_IO, "%s: writing %" PRId64 " bytes at byte %" PRId64 ": %s", path, size, offset,
-                     n < 0 ? strerror(errno) : "nothing could be written");
+      return qn_fail(err, QN_ERR_IO, "%s: writing %" PRId64 " bytes at byte %" PRId64 ": %s", path, size,
+                     offset, n < 0 ? strerror(errno) : "nothing could be written");
     }
     n_written += n;
   }
@@ -102,8 +102,8 @@ static qn_status sync_path(const char *path, int flags, qn_error *err) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
   QN_REQUIRE(fd >= 0, err, QN_ERR_IO, "%s: %s", path, strerror(errno));
   // Some network file systems cannot flush a folder; they say so with EINVAL.
-  QN_REQUIRE(fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP, err, QN_ERR_IO, "%s: flushing to disk: %s",
-             path, strerror(errno));
+  QN_REQUIRE(fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP, err, QN_ERR_IO,
+             "%s: flushing to disk: %s", path, strerror(errno));
 
 done:
   if (fd >= 0) {

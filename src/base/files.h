@@ -3,8 +3,8 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/buffer.h"
 #include <quern/status.h>
+#include "base/buffer.h"
 
 /// Reads exactly size bytes at offset; a shorter file is QN_ERR_IO. Retries on EINTR and short reads.
 qn_status qn_file_read_at(int fd, const char *path, void *data, int64_t size, int64_t offset, qn_error *err);

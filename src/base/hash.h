@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only door to xxHash, and integer mixing. Hashes are the same on every machine and in every run: partitioning,
-// sampling and checksums rest on them.
+// The only door to xxHash, and integer mixing. Hashes are the same on every machine and in every run:
+// partitioning, sampling and checksums rest on them.
 #pragma once
 #include <stdint.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accounted memory. Each block lies 64-byte aligned inside one of malloc, with its size and the distance to malloc's
-// block just before it. Growing goes through realloc, which moves large blocks by remapping pages, not by copying.
+// Accounted memory. Each block lies 64-byte aligned inside one of malloc, with its size and the distance to
+// malloc's block just before it. Growing goes through realloc, which moves large blocks by remapping pages,
+// not by copying.
 #include "base/memory.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -108,7 +109,8 @@ void qn_memory_free(void *memory) {
 qn_status qn_mul_size(int64_t a, int64_t b, int64_t *product, qn_error *err) {
   int64_t result = 0;
   if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &result)) {
-    return qn_fail(err, QN_ERR_MEMORY, "%" PRId64 " times %" PRId64 " bytes are more than memory can hold", a, b);
+    return qn_fail(err, QN_ERR_MEMORY, "%" PRId64 " times %" PRId64 " bytes are more than memory can hold", a,
+                   b);
   }
   *product = result;
   return QN_OK;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// All large memory goes through here and is counted against the budget of the process: a rank is a process, so the
-// account is the one global of the library. Operators ask qn_memory_is_tight() and spill; an allocation itself
-// fails only when the system has no memory.
+// All large memory goes through here and is counted against the budget of the process: a rank is a process,
+// so the account is the one global of the library. Operators ask qn_memory_is_tight() and spill; an
+// allocation itself fails only when the system has no memory.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Status texts and the one function that fills a qn_error.
-#include <quern/status.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <quern/status.h>
 
 const char *qn_status_text(qn_status status) {
   switch (status) {

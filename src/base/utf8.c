@@ -14,8 +14,8 @@ static const uint64_t high_bits = 0x8080808080808080ull;
 // Offset of the first byte >= 0x80 from `i` on, or size.
 static int64_t skip_ascii(const uint8_t *text, int64_t i, int64_t size) {
   while (size - i >= 32) {
-    const uint64_t any = load_word(text + i) | load_word(text + i + 8) | load_word(text + i + 16) |
-                         load_word(text + i + 24);
+    const uint64_t any =
+        load_word(text + i) | load_word(text + i + 8) | load_word(text + i + 16) | load_word(text + i + 24);
     if ((any & high_bits) != 0) {
       break;
     }

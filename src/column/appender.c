@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Appenders. Each call is a handful of instructions: every column has a slot with the types it takes at the moment
-// (none after a mistake), so that one test covers wrong types and failed appenders; then a capacity check and a
-// store. Everything else is off the path.
+// Appenders. Each call is a handful of instructions: every column has a slot with the types it takes at the
+// moment (none after a mistake), so that one test covers wrong types and failed appenders; then a capacity
+// check and a store. Everything else is off the path.
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "base/utf8.h"
 #include "column/builder.h"
 
-enum { SINK_BYTES = 1 << 20 };
+enum { SINK_BYTES = 1 << 20, SHORT_TEXT = 16 };
 
 typedef struct {
   unsigned accepts; // bit t: type t; bit N_TYPES: nulls; 0 after a mistake
@@ -91,17 +91,18 @@ __attribute__((cold, noinline)) static void refuse(qn_appender *appender, const 
     return;
   }
   const qn_type type = appender->builder.schema->fields[appender->column].type;
-  const qn_status status = qn_fail(
-      &appender->error, QN_ERR_TYPE,
-      "output row %" PRId64 ", column '%s': %s was appended, but the column (%d of %d) is %s; append the values of a "
-      "row in the order of the schema",
-      appender->n_rows_given + appender->n_rows + 1, next_name(appender), given, appender->column + 1,
-      appender->n_columns, qn_type_name(type));
+  const qn_status status =
+      qn_fail(&appender->error, QN_ERR_TYPE,
+              "output row %" PRId64
+              ", column '%s': %s was appended, but the column (%d of %d) is %s; append the values of a "
+              "row in the order of the schema",
+              appender->n_rows_given + appender->n_rows + 1, next_name(appender), given, appender->column + 1,
+              appender->n_columns, qn_type_name(type));
   keep_mistake(appender, status);
 }
 
-// Makes a batch of the complete rows. The next rows will be of about the same size, so their memory is taken at
-// once.
+// Makes a batch of the complete rows. The next rows will be of about the same size, so their memory is taken
+// at once.
 static qn_status take_batch(qn_appender *appender, qn_batch **out, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n_rows = appender->n_rows;
@@ -156,15 +157,32 @@ static inline void end_value(qn_appender *appender) {
   appender->column = 0;
   appender->n_rows++;
   appender->n_bytes += appender->row_bytes;
-  if (__builtin_expect(appender->n_rows >= appender->most_rows || appender->n_bytes >= appender->most_bytes, 0)) {
+  if (__builtin_expect(appender->n_rows >= appender->most_rows || appender->n_bytes >= appender->most_bytes,
+                       0)) {
     hand_over(appender);
   }
 }
 
-// The way for all that a store alone does not do: growing, nulls before.
+// Marks the next row as valid, if that takes no memory.
+static inline bool mark_valid(qn_column_builder *builder) {
+  if (__builtin_expect(builder->n_nulls == 0, 1)) {
+    return true;
+  }
+  qn_buffer *validity = &builder->validity;
+  if (builder->n_rows >> 3 >= validity->size) {
+    if (validity->size == validity->capacity) {
+      return false;
+    }
+    validity->data[validity->size++] = 0;
+  }
+  qn_bitmap_set(validity->data, builder->n_rows);
+  return true;
+}
+
+// The way of a value that needs memory.
 __attribute__((noinline)) static void append_slowly(qn_appender *appender, const void *value) {
-  const qn_status status = qn_column_builder_append_value(appender->slots[appender->column].builder, value,
-                                                          &appender->error);
+  const qn_status status =
+      qn_column_builder_append_value(appender->slots[appender->column].builder, value, &appender->error);
   if (status != QN_OK) {
     keep_mistake(appender, status);
     return;
@@ -172,16 +190,16 @@ __attribute__((noinline)) static void append_slowly(qn_appender *appender, const
   end_value(appender);
 }
 
-__attribute__((always_inline)) static inline void append_fixed(qn_appender *appender, unsigned types,
-                                                               const char *given, const void *value,
-                                                               int width) {
+__attribute__((always_inline)) static inline void
+append_fixed(qn_appender *appender, unsigned types, const char *given, const void *value, int width) {
   const appender_slot *slot = &appender->slots[appender->column];
   if (__builtin_expect((slot->accepts & types) == 0, 0)) {
     refuse(appender, given);
     return;
   }
   qn_column_builder *builder = slot->builder;
-  if (__builtin_expect(width > builder->values.capacity - builder->values.size || builder->n_nulls > 0, 0)) {
+  const bool has_room = width <= builder->values.capacity - builder->values.size && mark_valid(builder);
+  if (__builtin_expect(!has_room, 0)) {
     append_slowly(appender, value);
     return;
   }
@@ -225,8 +243,9 @@ void qn_append_null(qn_appender *appender) {
   end_value(appender);
 }
 
-// Text that is long, or not ASCII, or needs memory, or comes after nulls.
-__attribute__((noinline)) static void append_text_slowly(qn_appender *appender, const char *data, int64_t size) {
+// Text that needs memory, or is wrong.
+__attribute__((noinline)) static void append_text_slowly(qn_appender *appender, const char *data,
+                                                         int64_t size) {
   qn_status status = QN_OK;
   qn_column_builder *builder = appender->slots[appender->column].builder;
   qn_error *err = &appender->error;
@@ -240,7 +259,8 @@ __attribute__((noinline)) static void append_text_slowly(qn_appender *appender, 
     QN_REQUIRE(bad < 0, err, QN_ERR_VALUE,
                "output row %" PRId64 ", column '%s': byte 0x%02x at byte %" PRId64
                " of the appended text is not valid UTF-8; convert the text, or make the column binary",
-               appender->n_rows_given + appender->n_rows + 1, next_name(appender), (unsigned)(uint8_t)data[bad], bad);
+               appender->n_rows_given + appender->n_rows + 1, next_name(appender),
+               (unsigned)(uint8_t)data[bad], bad);
   }
   QN_TRY(qn_column_builder_append_text(builder, data, size, err));
   appender->n_bytes += size;
@@ -252,8 +272,8 @@ done:
   }
 }
 
-// Two words that overlap hold any text of 8 to 16 bytes, two halves any of 4 to 8, so that short text is tested and
-// copied without a loop. The target has room for more: its slack.
+// Two words that overlap hold any text of 8 to 16 bytes, two halves any of 4 to 8, so that short text is
+// tested and copied without a loop. The target has room for more: its slack.
 typedef struct {
   uint64_t first;
   uint64_t last;
@@ -294,6 +314,17 @@ __attribute__((always_inline)) static inline void store_short(uint8_t *to, short
   }
 }
 
+static bool text_is_valid(const qn_column_builder *builder, const char *data, int64_t size) {
+  return builder->type == QN_BINARY || qn_utf8_find_invalid(data, size) < 0;
+}
+
+// Room for an offset and the bytes; offsets are there from the first append on.
+static bool has_room_for_text(const qn_column_builder *builder, int64_t size) {
+  return builder->values.size > 0 && 4 <= builder->values.capacity - builder->values.size &&
+         (uint64_t)size <= (uint64_t)(builder->bytes.capacity - builder->bytes.size) &&
+         size <= INT32_MAX - builder->bytes.size;
+}
+
 void qn_append_text(qn_appender *appender, const char *data, int64_t size) {
   const appender_slot *slot = &appender->slots[appender->column];
   if (__builtin_expect((slot->accepts & (1u << QN_UTF8 | 1u << QN_BINARY)) == 0, 0)) {
@@ -301,21 +332,26 @@ void qn_append_text(qn_appender *appender, const char *data, int64_t size) {
     return;
   }
   qn_column_builder *builder = slot->builder;
-  // Not yet begun (no offsets), out of room, past 2^31, or with nulls: the long way.
-  const bool is_easy = (uint64_t)size <= 16 && builder->values.size > 0 && builder->n_nulls == 0 &&
-                       4 <= builder->values.capacity - builder->values.size &&
-                       size <= builder->bytes.capacity - builder->bytes.size &&
-                       size <= INT32_MAX - builder->bytes.size;
-  if (__builtin_expect(!is_easy, 0)) {
+  if (__builtin_expect(!has_room_for_text(builder, size) || (data == NULL && size > 0), 0)) {
     append_text_slowly(appender, data, size);
     return;
   }
-  const short_text text = load_short(data, size);
-  if (__builtin_expect(((text.first | text.last) & 0x8080808080808080ull) != 0, 0)) {
-    append_text_slowly(appender, data, size);
-    return;
+  uint8_t *to = builder->bytes.data + builder->bytes.size;
+  if (size <= SHORT_TEXT) {
+    const short_text text = load_short(data, size);
+    const bool is_ascii = ((text.first | text.last) & 0x8080808080808080ull) == 0;
+    if (__builtin_expect((!is_ascii && !text_is_valid(builder, data, size)) || !mark_valid(builder), 0)) {
+      append_text_slowly(appender, data, size);
+      return;
+    }
+    store_short(to, text, size);
+  } else {
+    if (__builtin_expect(!text_is_valid(builder, data, size) || !mark_valid(builder), 0)) {
+      append_text_slowly(appender, data, size);
+      return;
+    }
+    memcpy(to, data, (size_t)size);
   }
-  store_short(builder->bytes.data + builder->bytes.size, text, size);
   builder->bytes.size += size;
   const int32_t end = (int32_t)builder->bytes.size;
   memcpy(builder->values.data + builder->values.size, &end, sizeof end);
@@ -405,7 +441,8 @@ static qn_status check_complete(const qn_appender *appender, qn_error *err) {
   }
   if (appender->column > 0) {
     return qn_fail(err, QN_ERR_ARG,
-                   "output row %" PRId64 " has %d of %d values: column '%s' is the next; append a value for every "
+                   "output row %" PRId64
+                   " has %d of %d values: column '%s' is the next; append a value for every "
                    "column",
                    appender->n_rows_given + appender->n_rows + 1, appender->column, appender->n_columns,
                    next_name(appender));

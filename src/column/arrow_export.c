@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches as Arrow arrays. Every child can be released on its own, as the interface lets consumers move children
-// out; each holds a reference to the batch.
+// Batches as Arrow arrays. Every child can be released on its own, as the interface lets consumers move
+// children out; each holds a reference to the batch.
 #include <stdlib.h>
 #include <string.h>
+#include <quern/arrow.h>
 #include "base/check.h"
 #include "base/memory.h"
 #include "column/batch.h"
 #include "column/bitmap.h"
-#include <quern/arrow.h>
 
 static const char *format_of(qn_type type) {
   switch (type) {
@@ -113,7 +113,8 @@ static qn_status pack_bools(const qn_column *column, uint8_t **out, qn_error *er
 
 // Makes an array of a column, or of the batch itself (column < 0). On failure `out` may be partly made; its
 // release frees that.
-static qn_status export_array(const qn_batch *batch, int column_index, struct ArrowArray *out, qn_error *err) {
+static qn_status export_array(const qn_batch *batch, int column_index, struct ArrowArray *out,
+                              qn_error *err) {
   qn_status status = QN_OK;
   exported_array *kept = calloc(1, sizeof *kept);
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches from Arrow arrays. The array is moved into a block that the columns share, so memory stays until the last
-// column goes; only what Quern keeps otherwise is copied: bools, other time units, large offsets, validity that does
-// not begin at a byte, values that are not aligned.
+// Batches from Arrow arrays. The array is moved into a block that the columns share, so memory stays until
+// the last column goes; only what Quern keeps otherwise is copied: bools, other time units, large offsets,
+// validity that does not begin at a byte, values that are not aligned.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <quern/arrow.h>
 #include "base/check.h"
 #include "base/memory.h"
 #include "column/batch.h"
 #include "column/bitmap.h"
-#include <quern/arrow.h>
 
 typedef enum { AS_IT_IS, UNPACK_BITS, MULTIPLY, DIVIDE, LARGE_OFFSETS } arrow_method;
 
@@ -50,8 +50,8 @@ typedef struct {
 } arrow_child;
 
 static bool is_utc(const char *zone) {
-  return zone[0] == '\0' || strcmp(zone, "UTC") == 0 || strcmp(zone, "Etc/UTC") == 0 || strcmp(zone, "Z") == 0 ||
-         strcmp(zone, "+00:00") == 0;
+  return zone[0] == '\0' || strcmp(zone, "UTC") == 0 || strcmp(zone, "Etc/UTC") == 0 ||
+         strcmp(zone, "Z") == 0 || strcmp(zone, "+00:00") == 0;
 }
 
 static const arrow_format *find_format(const char *format) {
@@ -83,7 +83,8 @@ static qn_status import_validity(const arrow_child *child, qn_column *column, qn
     column->blocks[0] = qn_block_share(child->owner);
   } else {
     validity = qn_memory_alloc(2 * qn_bitmap_bytes(n_rows));
-    QN_REQUIRE(validity != NULL, err, QN_ERR_MEMORY, "no memory for the validity of %" PRId64 " rows", n_rows);
+    QN_REQUIRE(validity != NULL, err, QN_ERR_MEMORY, "no memory for the validity of %" PRId64 " rows",
+               n_rows);
     uint8_t *outer = validity + qn_bitmap_bytes(n_rows);
     memset(validity, 0, (size_t)(2 * qn_bitmap_bytes(n_rows)));
     qn_bitmap_copy(validity, 0, own, child->first, n_rows);
@@ -159,8 +160,9 @@ static qn_status import_times(const arrow_child *child, qn_column *column, qn_er
     memcpy(&value, from + i * 8, sizeof value);
     to[i] = 0;
     if (!qn_column_is_null(column, i) && !convert_time(child->format, value, &to[i])) {
-      status = qn_fail(err, QN_ERR_VALUE, "Arrow column '%s', row %" PRId64 ": time %" PRId64
-                       " does not fit into microseconds", child->name, i, value);
+      status = qn_fail(err, QN_ERR_VALUE,
+                       "Arrow column '%s', row %" PRId64 ": time %" PRId64 " does not fit into microseconds",
+                       child->name, i, value);
       goto done;
     }
   }
@@ -199,7 +201,8 @@ static qn_status import_text(const arrow_child *child, qn_column *column, qn_err
     column->blocks[1] = qn_block_share(child->owner);
   } else {
     void *copy = qn_memory_alloc(size);
-    QN_REQUIRE(copy != NULL, err, QN_ERR_MEMORY, "no memory for the offsets of %" PRId64 " rows", child->n_rows);
+    QN_REQUIRE(copy != NULL, err, QN_ERR_MEMORY, "no memory for the offsets of %" PRId64 " rows",
+               child->n_rows);
     memcpy(copy, from, (size_t)size);
     QN_TRY(qn_block_new(copy, qn_memory_free, &column->blocks[1], err));
     column->offsets = copy;
@@ -220,7 +223,8 @@ static qn_status import_large_text(const arrow_child *child, qn_column *column, 
 
   memcpy(&start, from, sizeof start);
   int32_t *offsets = qn_memory_alloc((child->n_rows + 1) * 4);
-  QN_REQUIRE(offsets != NULL, err, QN_ERR_MEMORY, "no memory for the offsets of %" PRId64 " rows", child->n_rows);
+  QN_REQUIRE(offsets != NULL, err, QN_ERR_MEMORY, "no memory for the offsets of %" PRId64 " rows",
+             child->n_rows);
   QN_TRY(qn_block_new(offsets, qn_memory_free, &column->blocks[1], err));
   column->offsets = offsets;
   for (int64_t i = 0; i <= child->n_rows; i++) {
@@ -253,8 +257,8 @@ static qn_status check_child(const arrow_child *child, qn_error *err) {
              "Arrow column '%s' has %" PRId64 " rows, but its struct reaches row %" PRId64, child->name,
              array->length, child->outer_first + child->n_rows);
   QN_REQUIRE(array->n_buffers == n_buffers && array->buffers != NULL, err, QN_ERR_FORMAT,
-             "Arrow column '%s' has %" PRId64 " buffers, %" PRId64 " were expected", child->name, array->n_buffers,
-             n_buffers);
+             "Arrow column '%s' has %" PRId64 " buffers, %" PRId64 " were expected", child->name,
+             array->n_buffers, n_buffers);
   QN_REQUIRE(array->buffers[1] != NULL || child->n_rows == 0, err, QN_ERR_FORMAT,
              "Arrow column '%s' of %" PRId64 " rows has no values", child->name, child->n_rows);
 
@@ -273,7 +277,8 @@ static qn_status import_column(const arrow_child *child, qn_column *column, qn_e
   QN_TRY(import_validity(child, column, err));
   switch (child->format->method) {
   case AS_IT_IS:
-    QN_TRY(qn_type_is_text(column->type) ? import_text(child, column, err) : import_values(child, column, err));
+    QN_TRY(qn_type_is_text(column->type) ? import_text(child, column, err)
+                                         : import_values(child, column, err));
     break;
   case UNPACK_BITS:
     QN_TRY(import_bools(child, column, err));
@@ -304,9 +309,11 @@ static qn_status import_schema(const struct ArrowSchema *arrow, const arrow_form
     const char *name = child->name != NULL ? child->name : no_name;
     chosen[i] = find_format(child->format);
     QN_REQUIRE(chosen[i] != NULL && child->dictionary == NULL, err, QN_ERR_TYPE,
-               "Arrow column '%s' has the format '%s'%s, which is not read; cast it to a number, bool, text, binary, "
+               "Arrow column '%s' has the format '%s'%s, which is not read; cast it to a number, bool, text, "
+               "binary, "
                "date32 or timestamp in UTC before the import",
-               name, child->format != NULL ? child->format : "", child->dictionary != NULL ? " of a dictionary" : "");
+               name, child->format != NULL ? child->format : "",
+               child->dictionary != NULL ? " of a dictionary" : "");
     fields[i] = (qn_field){.name = (char *)(uintptr_t)name, .type = chosen[i]->type};
   }
   QN_TRY(qn_schema_new(fields, (int)arrow->n_children, out, err));
@@ -316,14 +323,16 @@ done:
   return status;
 }
 
-static qn_status check_struct(const struct ArrowSchema *schema, const struct ArrowArray *array, qn_error *err) {
+static qn_status check_struct(const struct ArrowSchema *schema, const struct ArrowArray *array,
+                              qn_error *err) {
   qn_status status = QN_OK;
   QN_REQUIRE(schema->format != NULL && strcmp(schema->format, "+s") == 0, err, QN_ERR_TYPE,
              "an Arrow array has the format '%s'; a struct array ('+s') was expected",
              schema->format != NULL ? schema->format : "");
-  QN_REQUIRE(schema->n_children == array->n_children && schema->n_children >= 0 && schema->n_children <= INT32_MAX,
-             err, QN_ERR_FORMAT, "an Arrow array has %" PRId64 " columns, its schema %" PRId64, array->n_children,
-             schema->n_children);
+  QN_REQUIRE(schema->n_children == array->n_children && schema->n_children >= 0 &&
+                 schema->n_children <= INT32_MAX,
+             err, QN_ERR_FORMAT, "an Arrow array has %" PRId64 " columns, its schema %" PRId64,
+             array->n_children, schema->n_children);
   QN_REQUIRE(array->length >= 0 && array->offset >= 0 && array->offset <= INT64_MAX / 32, err, QN_ERR_FORMAT,
              "an Arrow array has length %" PRId64 " and offset %" PRId64, array->length, array->offset);
   QN_REQUIRE(array->length < INT32_MAX, err, QN_ERR_VALUE,
@@ -333,8 +342,8 @@ done:
   return status;
 }
 
-static qn_status import_columns(const struct ArrowSchema *schema, const struct ArrowArray *array, qn_block *owner,
-                                qn_batch **out, qn_error *err) {
+static qn_status import_columns(const struct ArrowSchema *schema, const struct ArrowArray *array,
+                                qn_block *owner, qn_batch **out, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n_columns = schema->n_children;
   const arrow_format **chosen = NULL;
@@ -346,13 +355,15 @@ static qn_status import_columns(const struct ArrowSchema *schema, const struct A
   QN_TRY(check_struct(schema, array, err));
   chosen = calloc((size_t)n_columns + 1, sizeof(const arrow_format *));
   columns = calloc((size_t)n_columns + 1, sizeof *columns);
-  QN_REQUIRE(chosen != NULL && columns != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " columns", n_columns);
+  QN_REQUIRE(chosen != NULL && columns != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " columns",
+             n_columns);
   QN_TRY(import_schema(schema, chosen, &made_schema, err));
   for (int64_t i = 0; i < n_columns; i++) {
     const arrow_child child = {.format = chosen[i],
                                .array = array->children[i],
                                .name = made_schema->fields[i].name,
-                               .first = (int64_t)((uint64_t)array->children[i]->offset + (uint64_t)array->offset),
+                               .first =
+                                   (int64_t)((uint64_t)array->children[i]->offset + (uint64_t)array->offset),
                                .n_rows = array->length,
                                .outer = has_outer ? array->buffers[0] : NULL,
                                .outer_first = array->offset,
@@ -397,7 +408,8 @@ static qn_status take_array(struct ArrowArray *array, qn_block **out, qn_error *
   return qn_block_new(moved, release_imported, out, err);
 }
 
-qn_status qn_batch_import(struct ArrowSchema *schema, struct ArrowArray *array, qn_batch **out, qn_error *err) {
+qn_status qn_batch_import(struct ArrowSchema *schema, struct ArrowArray *array, qn_batch **out,
+                          qn_error *err) {
   qn_status status = QN_OK;
   qn_block *owner = NULL;
   const bool is_live = schema->release != NULL && array->release != NULL;

@@ -24,8 +24,8 @@ qn_status qn_batch_new_take(const qn_schema *schema, int64_t n_rows, qn_column *
     QN_REQUIRE(columns[i].type == schema->fields[i].type, err, QN_ERR_TYPE, "column '%s' is %s, not %s",
                schema->fields[i].name, qn_type_name(columns[i].type), qn_type_name(schema->fields[i].type));
     QN_REQUIRE(columns[i].n_rows == n_rows, err, QN_ERR_ARG,
-               "column '%s' has %" PRId64 " rows in a batch of %" PRId64, schema->fields[i].name, columns[i].n_rows,
-               n_rows);
+               "column '%s' has %" PRId64 " rows in a batch of %" PRId64, schema->fields[i].name,
+               columns[i].n_rows, n_rows);
   }
   qn_batch *batch = malloc(sizeof *batch + (size_t)n_columns * sizeof(qn_column));
   QN_REQUIRE(batch != NULL, err, QN_ERR_MEMORY, "no memory for a batch of %d columns", n_columns);
@@ -146,7 +146,8 @@ static qn_status slice_column(const qn_column *column, int64_t first, int64_t n_
   return QN_OK;
 }
 
-qn_status qn_batch_slice(const qn_batch *batch, int64_t first, int64_t n_rows, qn_batch **out, qn_error *err) {
+qn_status qn_batch_slice(const qn_batch *batch, int64_t first, int64_t n_rows, qn_batch **out,
+                         qn_error *err) {
   qn_status status = QN_OK;
   qn_batch *made = NULL;
   qn_column *columns = NULL;
@@ -176,8 +177,8 @@ done:
   return status;
 }
 
-qn_status qn_batch_concat(const qn_schema *schema, qn_batch *const *batches, int64_t n_batches, qn_batch **out,
-                          qn_error *err) {
+qn_status qn_batch_concat(const qn_schema *schema, qn_batch *const *batches, int64_t n_batches,
+                          qn_batch **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_batch_builder builder = {0};
   int64_t n_rows = 0;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches and columns inside the library. Memory is held by blocks counted by reference (one thread per rank: plain
-// counters); columns share blocks, so projecting, sharing and passing on never copy values.
+// Batches and columns inside the library. Memory is held by blocks counted by reference (one thread per rank:
+// plain counters); columns share blocks, so projecting, sharing and passing on never copy values.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <quern/batch.h>
 #include "base/buffer.h"
 #include "column/schema.h"
-#include <quern/batch.h>
 
 /// Rows that sources and operators aim at per batch: a few columns of it fit the L2 cache.
 enum { QN_BATCH_ROWS = 4096 };
@@ -29,15 +29,15 @@ static inline qn_block *qn_block_share(qn_block *block) {
 }
 void qn_block_free(qn_block *block); // NULL is allowed
 
-/// Where the rows of a batch come from, for error messages. Rows of a batch are rows of `name` from first_row on;
-/// if rows is not NULL row i of the batch is row first_row + rows[i] (a filter made it). A batch made by a callback
-/// or after a shuffle has no origin (name NULL).
+/// Where the rows of a batch come from, for error messages. Rows of a batch are rows of `name` from first_row
+/// on; if rows is not NULL row i of the batch is row first_row + rows[i] (a filter made it). A batch made by
+/// a callback or after a shuffle has no origin (name NULL).
 typedef struct qn_origin {
-  const char *name;          // a file, a staged part; lives as long as the job
-  int64_t first_row;         // counted from byte_offset of the file if that is >= 0, else from the start; 0-based
-  int64_t byte_offset;       // of the split the rows are counted from, or -1
-  bool has_header;           // the file's first line is no row
-  const int32_t *rows;       // in rows_block
+  const char *name;    // a file, a staged part; lives as long as the job
+  int64_t first_row;   // counted from byte_offset of the file if that is >= 0, else from the start; 0-based
+  int64_t byte_offset; // of the split the rows are counted from, or -1
+  bool has_header;     // the file's first line is no row
+  const int32_t *rows; // in rows_block
   qn_block *rows_block;
 } qn_origin;
 
@@ -60,12 +60,14 @@ qn_status qn_batch_project(const qn_batch *batch, const qn_schema *schema, const
                            qn_error *err);
 /// Rows [first, first + n_rows); shares values and bytes, copies validity where it is not byte-aligned.
 qn_status qn_batch_slice(const qn_batch *batch, int64_t first, int64_t n_rows, qn_batch **out, qn_error *err);
-/// One batch of all rows of n_batches >= 0 batches of the same schema. QN_ERR_VALUE if a text column would pass 2^31 - 1 bytes.
-qn_status qn_batch_concat(const qn_schema *schema, qn_batch *const *batches, int64_t n_batches, qn_batch **out,
-                          qn_error *err);
+/// One batch of all rows of n_batches >= 0 batches of the same schema. QN_ERR_VALUE if a text column would
+/// pass 2^31 - 1 bytes.
+qn_status qn_batch_concat(const qn_schema *schema, qn_batch *const *batches, int64_t n_batches,
+                          qn_batch **out, qn_error *err);
 /// Sets the origin (shares rows_block). Only for a batch with a single reference.
 void qn_batch_set_origin(qn_batch *batch, const qn_origin *origin);
-/// "ratings.csv, row 812" (1-based, without the header; reads the file up to there where it must count lines) or
+/// "ratings.csv, row 812" (1-based, without the header; reads the file up to there where it must count lines)
+/// or
 /// "" without an origin.
 void qn_batch_describe_row(const qn_batch *batch, int64_t row, char *text, size_t size);
 /// Bytes that the values of all columns take (shared blocks counted as far as this batch sees them).

@@ -46,8 +46,8 @@ done:
   return status;
 }
 
-qn_status qn_batch_builder_append_gather(qn_batch_builder *builder, const qn_batch *batch, const int32_t *rows,
-                                         int64_t n_rows, qn_error *err) {
+qn_status qn_batch_builder_append_gather(qn_batch_builder *builder, const qn_batch *batch,
+                                         const int32_t *rows, int64_t n_rows, qn_error *err) {
   qn_status status = QN_OK;
   for (int i = 0; i < builder->n_columns; i++) {
     QN_TRY(qn_column_builder_append_gather(&builder->columns[i], &batch->columns[i], rows, n_rows, err));
@@ -97,7 +97,8 @@ static bool is_everything_in_order(const qn_batch *batch, const int32_t *rows, i
   return true;
 }
 
-// Gives the gathered batch its origin: the rows of the rows. Rows that are in no file (negative) leave it without.
+// Gives the gathered batch its origin: the rows of the rows. Rows that are in no file (negative) leave it
+// without.
 static qn_status gather_origin(const qn_batch *batch, const int32_t *rows, int64_t n_rows, qn_batch *gathered,
                                qn_error *err) {
   qn_status status = QN_OK;
@@ -110,7 +111,8 @@ static qn_status gather_origin(const qn_batch *batch, const int32_t *rows, int64
   }
   QN_TRY(qn_mul_size(n_rows, sizeof(int32_t), &size, err));
   int32_t *composed = qn_memory_alloc(size);
-  QN_REQUIRE(composed != NULL, err, QN_ERR_MEMORY, "no memory for the numbers of %lld rows", (long long)n_rows);
+  QN_REQUIRE(composed != NULL, err, QN_ERR_MEMORY, "no memory for the numbers of %lld rows",
+             (long long)n_rows);
   QN_TRY(qn_block_new(composed, qn_memory_free, &block, err));
   for (int64_t i = 0; i < n_rows; i++) {
     if (rows[i] < 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs of bits, 64 at a time where they are whole words. Bits are numbered from the least significant of the first
-// byte on, so a word loaded on a little-endian machine keeps their order.
+// Runs of bits, 64 at a time where they are whole words. Bits are numbered from the least significant of the
+// first byte on, so a word loaded on a little-endian machine keeps their order.
 #include "column/bitmap.h"
 #include <string.h>
 

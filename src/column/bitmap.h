@@ -24,5 +24,6 @@ int64_t qn_bitmap_count_range(const uint8_t *bitmap, int64_t first, int64_t n_bi
 void qn_bitmap_fill(uint8_t *bitmap, int64_t first, int64_t n_bits, bool value);
 /// to[to_first + i] = from[from_first + i] for i < n_bits; from NULL counts as all set.
 void qn_bitmap_copy(uint8_t *to, int64_t to_first, const uint8_t *from, int64_t from_first, int64_t n_bits);
-/// out = a & b, where NULL counts as all set; returns the number of set bits. out has qn_bitmap_bytes(n_bits) bytes.
+/// out = a & b, where NULL counts as all set; returns the number of set bits. out has qn_bitmap_bytes(n_bits)
+/// bytes.
 int64_t qn_bitmap_and(const uint8_t *a, const uint8_t *b, int64_t n_bits, uint8_t *out);

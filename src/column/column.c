@@ -56,8 +56,8 @@ void qn_column_release(qn_column *column) {
 static qn_status new_block(int64_t size, qn_block **out, qn_error *err) {
   void *memory = qn_memory_alloc(size);
   if (memory == NULL) {
-    return qn_fail(err, QN_ERR_MEMORY, "no memory for a column of %" PRId64 " bytes (%" PRId64 " in use)", size,
-                   qn_memory_used());
+    return qn_fail(err, QN_ERR_MEMORY, "no memory for a column of %" PRId64 " bytes (%" PRId64 " in use)",
+                   size, qn_memory_used());
   }
   return qn_block_new(memory, qn_memory_free, out, err);
 }

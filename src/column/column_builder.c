@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Column builders. The validity bitmap exists from the first null on: bits of rows before are set then. A text
-// builder's offsets exist from the first append on.
+// Column builders. The validity bitmap exists from the first null on: bits of rows before are set then. A
+// text builder's offsets exist from the first append on.
 #include <inttypes.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -33,12 +33,13 @@ static qn_status reserve(qn_buffer *buffer, int64_t more, qn_error *err) {
 
 static qn_status fail_too_long(const qn_column_builder *builder, int64_t more, qn_error *err) {
   return qn_fail(err, QN_ERR_VALUE,
-                 "%" PRId64 " bytes more in a %s column that holds %" PRId64
-                 " bytes in %" PRId64 " rows: one batch holds at most 2147483647 bytes a column; use smaller batches",
+                 "%" PRId64 " bytes more in a %s column that holds %" PRId64 " bytes in %" PRId64
+                 " rows: one batch holds at most 2147483647 bytes a column; use smaller batches",
                  more, qn_type_name(builder->type), builder->bytes.size, builder->n_rows);
 }
 
-qn_status qn_column_builder_reserve(qn_column_builder *builder, int64_t n_rows, int64_t n_bytes, qn_error *err) {
+qn_status qn_column_builder_reserve(qn_column_builder *builder, int64_t n_rows, int64_t n_bytes,
+                                    qn_error *err) {
   qn_status status = QN_OK;
   int64_t size = 0;
   const bool is_text = qn_type_is_text(builder->type);
@@ -233,7 +234,8 @@ qn_status qn_column_builder_append_range(qn_column_builder *builder, const qn_co
   }
   if (n_nulls > 0 || builder->n_nulls > 0) {
     QN_TRY(qn_column_builder_extend_validity(builder, n_rows, err));
-    qn_bitmap_copy(builder->validity.data, builder->n_rows, n_nulls > 0 ? column->validity : NULL, first, n_rows);
+    qn_bitmap_copy(builder->validity.data, builder->n_rows, n_nulls > 0 ? column->validity : NULL, first,
+                   n_rows);
   }
   if (is_text) {
     builder->bytes.size += column->offsets[first + n_rows] - column->offsets[first];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a row comes from, for error messages. A reader of a split in the middle of a file counts rows from there, as
-// it does not know what lies before; here, where a run fails anyway, the lines before are counted.
+// Where a row comes from, for error messages. A reader of a split in the middle of a file counts rows from
+// there, as it does not know what lies before; here, where a run fails anyway, the lines before are counted.
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +13,11 @@ enum { READ_SIZE = 1 << 16 };
 
 static bool is_compressed(const uint8_t *start) {
   return (start[0] == 0x1f && start[1] == 0x8b) || memcmp(start, "BZh", 3) == 0 ||
-         memcmp(start, "\x28\xb5\x2f\xfd", 4) == 0 || memcmp(start, "\xfd" "7zX", 4) == 0;
+         memcmp(start, "\x28\xb5\x2f\xfd", 4) == 0 ||
+         memcmp(start,
+                "\xfd"
+                "7zX",
+                4) == 0;
 }
 
 // Newlines in the first n_bytes of a file; -1 if it cannot be read or its bytes are not those of the rows.
@@ -23,7 +27,8 @@ static int64_t count_lines(const char *path, int64_t n_bytes) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   for (int64_t at = 0; fd >= 0 && n_lines >= 0 && at < n_bytes;) {
     const int64_t size = n_bytes - at < READ_SIZE ? n_bytes - at : READ_SIZE;
-    if (qn_file_read_at(fd, path, data, size, at, NULL) != QN_OK || (at == 0 && size >= 4 && is_compressed(data))) {
+    if (qn_file_read_at(fd, path, data, size, at, NULL) != QN_OK ||
+        (at == 0 && size >= 4 && is_compressed(data))) {
       n_lines = -1;
       break;
     }
@@ -57,6 +62,7 @@ void qn_batch_describe_row(const qn_batch *batch, int64_t row, char *text, size_
   if (n_before >= 0) {
     snprintf(text, size, "%s, row %" PRId64, origin->name, n_before + number);
   } else {
-    snprintf(text, size, "%s, row %" PRId64 " after byte %" PRId64, origin->name, number, origin->byte_offset);
+    snprintf(text, size, "%s, row %" PRId64 " after byte %" PRId64, origin->name, number,
+             origin->byte_offset);
   }
 }

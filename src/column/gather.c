@@ -64,8 +64,8 @@ static int64_t gather_validity(uint8_t *to, int64_t first, const qn_column *colu
   return n_rows - n_valid;
 }
 
-// Writes where each text will end, starting from `end`; returns where the last one ends. Past INT32_MAX what is
-// written is of no use, and the caller fails.
+// Writes where each text will end, starting from `end`; returns where the last one ends. Past INT32_MAX what
+// is written is of no use, and the caller fails.
 static int64_t gather_ends(int32_t *restrict to, int64_t end, const qn_column *column,
                            const int32_t *restrict rows, int64_t n_rows, bool may_be_negative) {
   const int32_t *offsets = column->offsets;
@@ -78,8 +78,8 @@ static int64_t gather_ends(int32_t *restrict to, int64_t end, const qn_column *c
   return end;
 }
 
-// Copies the bytes of the rows. Short texts are copied as 16 bytes where the source has as many; the target always
-// has (its slack), and what is copied too much is overwritten by the next row.
+// Copies the bytes of the rows. Short texts are copied as 16 bytes where the source has as many; the target
+// always has (its slack), and what is copied too much is overwritten by the next row.
 static void gather_bytes(uint8_t *restrict to, const qn_column *column, const int32_t *restrict rows,
                          int64_t n_rows) {
   const int32_t *offsets = column->offsets;

@@ -4,8 +4,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/// Each is true and sets *out if all `size` bytes are a value of the type as PostgreSQL reads it (without surrounding
-/// white space). Overflow is false. Floats are correctly rounded; NaN, Infinity, inf and their negatives are read.
+/// Each is true and sets *out if all `size` bytes are a value of the type as PostgreSQL reads it (without
+/// surrounding white space). Overflow is false. Floats are correctly rounded; NaN, Infinity, inf and their
+/// negatives are read.
 bool qn_parse_bool(const char *text, int64_t size, bool *out);
 bool qn_parse_int32(const char *text, int64_t size, int32_t *out);
 bool qn_parse_int64(const char *text, int64_t size, int64_t *out);

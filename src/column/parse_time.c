@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text to dates and timestamps, and the proleptic Gregorian calendar (the arithmetic of years of 400 * 365.2425 days
-// that begin in March, so that the leap day is the last).
+// Text to dates and timestamps, and the proleptic Gregorian calendar (the arithmetic of years of 400 *
+// 365.2425 days that begin in March, so that the leap day is the last).
 #include "column/parse.h"
 
 enum { DAYS_OF_ERA = 146097, DAYS_BEFORE_1970 = 719468 };
@@ -104,7 +104,8 @@ static bool read_fraction(text_cursor *cursor, int64_t *microseconds) {
   return n > 0;
 }
 
-// HH:MM[:SS[.ffffff]] as microseconds; 24:00:00 is the end of the day and :60 the next minute, as in PostgreSQL.
+// HH:MM[:SS[.ffffff]] as microseconds; 24:00:00 is the end of the day and :60 the next minute, as in
+// PostgreSQL.
 static bool read_clock(text_cursor *cursor, int64_t *microseconds) {
   int32_t hour = 0;
   int32_t minute = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values as text in PostgreSQL's forms. Floats: the shortest digits that read back the same. Those of at most 15
-// digits are found by one multiplication and one exact division; others by trying precisions.
+// Values as text in PostgreSQL's forms. Floats: the shortest digits that read back the same. Those of at most
+// 15 digits are found by one multiplication and one exact division; others by trying precisions.
 #include "column/print.h"
 #include <inttypes.h>
 #include <math.h>
@@ -28,6 +28,8 @@ int qn_print_int64(int64_t value, char *out) {
   return (int)(to - out);
 }
 
+typedef unsigned __int128 wide_integer;
+
 // value = 0.d1d2d3... * 10^point
 typedef struct {
   char digits[24];
@@ -45,11 +47,11 @@ static void set_digits(shortest *number, uint64_t mantissa, int exponent) {
   number->point = number->n_digits + exponent;
 }
 
-static const double powers_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10,
+static const double powers_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9, 1e10,
                                        1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20};
 
-// The power of ten that gives a value from 1e-5 to below 1e15 n_digits <= 15 digits before the point (or one fewer,
-// by rounding); -1 if it has more, or is out of that range.
+// The power of ten that gives a value from 1e-5 to below 1e15 n_digits <= 15 digits before the point (or one
+// fewer, by rounding); -1 if it has more, or is out of that range.
 static int scale_to_digits(double value, int n_digits) {
   int exponent = n_digits - 1;
   if (value < 1e-5 || value >= powers_of_ten[n_digits]) {
@@ -68,8 +70,8 @@ static double round_up_half(double value) {
   return (double)(uint64_t)(value + 0.5);
 }
 
-// The 15 digits nearest to a double, if they read back the same. There is at most one such number, so without its
-// zeros it is the shortest. Division of two exact numbers rounds once, as reading does.
+// The 15 digits nearest to a double, if they read back the same. There is at most one such number, so without
+// its zeros it is the shortest. Division of two exact numbers rounds once, as reading does.
 static bool find_by_division64(double value, shortest *number) {
   const int exponent = scale_to_digits(value, 15);
   if (exponent < 0) {
@@ -123,6 +125,41 @@ static void set_from_text(shortest *number, const char *text) {
     }
   }
   set_digits(number, mantissa, atoi(text + 1) - (n_digits - 1));
+}
+
+static wide_integer wide_power_of_ten(int exponent) {
+  const int low = exponent < 19 ? exponent : 19;
+  return (wide_integer)(uint64_t)powers_of_ten[low] * (uint64_t)powers_of_ten[exponent - low];
+}
+
+// For the same values if they need 16 or 17 digits, exactly, in integers of 128 bits: with value = m /
+// 2^shift, value * 10^k is the product m * 10^k, which fits, divided by 2^shift. A number of 16 digits reads
+// back the same if it is nearer to the value than half the way to its neighbours, and the nearest one of 17
+// digits always is (18 in the loop because scale_to_digits() may give one fewer).
+static bool find_by_product64(double value, shortest *number) {
+  uint64_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  const int shift = 1075 - (int)(bits >> 52);
+  const uint64_t fraction = bits & ((1ull << 52) - 1);
+  const int exponent = scale_to_digits(value, 15);
+  if (exponent < 0 || shift <= 0) {
+    return false;
+  }
+  for (int n_digits = 16; n_digits <= 18; n_digits++) {
+    const int k = exponent + n_digits - 15;
+    const wide_integer power = wide_power_of_ten(k);
+    const wide_integer product = (fraction | 1ull << 52) * power;
+    const wide_integer digits = (product + ((wide_integer)1 << (shift - 1))) >> shift;
+    const wide_integer rounded = digits << shift;
+    const wide_integer distance = rounded > product ? rounded - product : product - rounded;
+    // Below a power of two the neighbour is half as far.
+    const int nearer = fraction == 0 && rounded < product ? 4 : 2;
+    if (distance * nearer < power) {
+      set_digits(number, (uint64_t)digits, -k);
+      return true;
+    }
+  }
+  return false;
 }
 
 static void find_for_float64(double value, shortest *number) {
@@ -210,7 +247,7 @@ int qn_print_float64(double value, char *out) {
   }
   shortest number;
   const double size = fabs(value);
-  if (!find_by_division64(size, &number)) {
+  if (!find_by_division64(size, &number) && !find_by_product64(size, &number)) {
     find_for_float64(size, &number);
   }
   return (int)(put_number(to, &number, 15) - out);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values and batches as text: PostgreSQL's forms ("2015-05-17 10:05:03.25", t and f, NaN, shortest float that reads
-// back the same).
+// Values and batches as text: PostgreSQL's forms ("2015-05-17 10:05:03.25", t and f, NaN, shortest float that
+// reads back the same).
 #pragma once
 #include <stdint.h>
 #include "base/buffer.h"
@@ -14,5 +14,6 @@ int qn_print_float64(double value, char *out);
 int qn_print_float32(float value, char *out);
 int qn_print_date(int32_t days, char *out);
 int qn_print_timestamp(int64_t microseconds, char *out);
-/// Appends the first max_rows rows as an aligned table with a header, NULL for nulls, long text cut at 48 columns.
+/// Appends the first max_rows rows as an aligned table with a header, NULL for nulls, long text cut at 48
+/// columns.
 qn_status qn_batch_print(const qn_batch *batch, int64_t max_rows, qn_buffer *out, qn_error *err);

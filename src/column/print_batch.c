@@ -13,16 +13,16 @@ enum { WIDEST_COLUMN = 48 };
 // The texts of all cells, row after row, the header's row first.
 typedef struct {
   int n_columns;
-  int64_t n_rows;   // with the header
-  qn_buffer text;   // of all cells
-  int64_t *ends;    // [n_rows * n_columns]
-  int64_t *widths;  // [n_columns], in characters
+  int64_t n_rows;  // with the header
+  qn_buffer text;  // of all cells
+  int64_t *ends;   // [n_rows * n_columns]
+  int64_t *widths; // [n_columns], in characters
 } text_table;
 
 static const char ellipsis[] = "\xe2\x80\xa6";
 
-// Cuts what was printed from `start` on to WIDEST_COLUMN characters and makes control characters blanks, so that a
-// cell stays in its line. Binary that is printed is ASCII, so all of it is UTF-8.
+// Cuts what was printed from `start` on to WIDEST_COLUMN characters and makes control characters blanks, so
+// that a cell stays in its line. Binary that is printed is ASCII, so all of it is UTF-8.
 static qn_status tidy_cell(qn_buffer *text, int64_t start, qn_error *err) {
   int64_t n_characters = 0;
   for (int64_t i = start; i < text->size; i++) {
@@ -81,7 +81,8 @@ static qn_status put_row(const text_table *table, const qn_batch *batch, int64_t
     const int64_t cell = row * table->n_columns + c;
     const int64_t start = cell > 0 ? table->ends[cell - 1] : 0;
     const int64_t size = table->ends[cell] - start;
-    const int64_t missing = table->widths[c] - (size > 0 ? qn_utf8_length(table->text.data + start, size) : 0);
+    const int64_t missing =
+        table->widths[c] - (size > 0 ? qn_utf8_length(table->text.data + start, size) : 0);
     const bool is_right = is_number(batch->schema->fields[c].type);
     const bool is_last = c == table->n_columns - 1;
     QN_TRY(pad(out, ' ', (c > 0 ? 2 : 0) + (is_right ? missing : 0), err));
@@ -120,8 +121,8 @@ qn_status qn_batch_print(const qn_batch *batch, int64_t max_rows, qn_buffer *out
   QN_TRY(qn_mul_size(table.n_rows, table.n_columns, &n_cells, err));
   table.ends = calloc((size_t)n_cells, sizeof *table.ends);
   table.widths = calloc((size_t)table.n_columns, sizeof *table.widths);
-  QN_REQUIRE(table.ends != NULL && table.widths != NULL, err, QN_ERR_MEMORY, "no memory to print %" PRId64 " rows",
-             table.n_rows);
+  QN_REQUIRE(table.ends != NULL && table.widths != NULL, err, QN_ERR_MEMORY,
+             "no memory to print %" PRId64 " rows", table.n_rows);
   for (int64_t row = -1; row < table.n_rows - 1; row++) {
     for (int c = 0; c < table.n_columns; c++) {
       QN_TRY(add_cell(&table, batch, row, c, err));

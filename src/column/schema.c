@@ -84,8 +84,8 @@ static qn_status check_names(const qn_field *fields, int n_columns, qn_error *er
     }
     for (int k = 0; k < i; k++) {
       if (strcmp(name, fields[k].name) == 0) {
-        return qn_fail(err, QN_ERR_ARG, "column '%s' is there twice: columns %d and %d; rename one", name, k + 1,
-                       i + 1);
+        return qn_fail(err, QN_ERR_ARG, "column '%s' is there twice: columns %d and %d; rename one", name,
+                       k + 1, i + 1);
       }
     }
   }

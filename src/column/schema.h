@@ -3,8 +3,8 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/buffer.h"
 #include <quern/schema.h>
+#include "base/buffer.h"
 
 typedef struct qn_field {
   char *name;
@@ -28,8 +28,8 @@ qn_status qn_schema_project(const qn_schema *schema, const int *columns, int n_c
 bool qn_schema_is_equal(const qn_schema *a, const qn_schema *b);
 /// Appends the text that qn_schema_parse() reads back.
 qn_status qn_schema_print(const qn_schema *schema, qn_buffer *out, qn_error *err);
-/// Finds a type by its schema name, or by PostgreSQL's (boolean, integer, bigint, real, double precision, text,
-/// varchar, bytea, ...). False if there is none.
+/// Finds a type by its schema name, or by PostgreSQL's (boolean, integer, bigint, real, double precision,
+/// text, varchar, bytea, ...). False if there is none.
 bool qn_type_parse(const char *name, qn_type *out);
 static inline bool qn_type_is_text(qn_type type) {
   return type == QN_UTF8 || type == QN_BINARY;

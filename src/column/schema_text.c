@@ -41,15 +41,16 @@ static qn_status read_name(const char *text, const char **at, char *name, qn_err
   *to = '\0';
   if (to == name) {
     return qn_fail(err, QN_ERR_ARG,
-                   "schema '%s': a column name was expected at '%s'; write it as \"name type, name type\"", text,
-                   *at);
+                   "schema '%s': a column name was expected at '%s'; write it as \"name type, name type\"",
+                   text, *at);
   }
   *at = from;
   return QN_OK;
 }
 
 // Reads the type up to the next comma: lower case, single blanks, without a length in parentheses.
-static qn_status read_type(const char *text, const char **at, const char *name, qn_type *type, qn_error *err) {
+static qn_status read_type(const char *text, const char **at, const char *name, qn_type *type,
+                           qn_error *err) {
   char word[LONGEST_TYPE_NAME + 1];
   size_t size = 0;
   const char *from = skip_blanks(*at);
@@ -69,14 +70,15 @@ static qn_status read_type(const char *text, const char **at, const char *name, 
   }
   word[size] = '\0';
   if (size == 0) {
-    return qn_fail(err, QN_ERR_ARG, "schema '%s': column '%s' has no type; write it as \"%s utf8\"", text, name,
-                   name);
+    return qn_fail(err, QN_ERR_ARG, "schema '%s': column '%s' has no type; write it as \"%s utf8\"", text,
+                   name, name);
   }
   if (is_too_long || !qn_type_parse(word, type)) {
-    return qn_fail(err, QN_ERR_ARG,
-                   "schema '%s': column '%s' has the type '%s', which there is not; types are bool, int32, int64, "
-                   "float32, float64, utf8, binary, date and timestamp",
-                   text, name, word);
+    return qn_fail(
+        err, QN_ERR_ARG,
+        "schema '%s': column '%s' has the type '%s', which there is not; types are bool, int32, int64, "
+        "float32, float64, utf8, binary, date and timestamp",
+        text, name, word);
   }
   *at = from;
   return QN_OK;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A source: splits of rows that any rank may read in any order. Text, CSV, staged datasets and batches in memory are
-// sources; each is made on every rank with the same splits. Immutable; a run opens readers on it.
+// A source: splits of rows that any rank may read in any order. Text, CSV, staged datasets and batches in
+// memory are sources; each is made on every rank with the same splits. Immutable; a run opens readers on it.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 #include "column/batch.h"
 
-/// A comparison of a column with a constant that rows must fulfil; readers may use it to leave out rows (never to
-/// keep the filter from running after them).
+/// A comparison of a column with a constant that rows must fulfil; readers may use it to leave out rows
+/// (never to keep the filter from running after them).
 typedef enum { QN_CMP_EQ, QN_CMP_NE, QN_CMP_LT, QN_CMP_LE, QN_CMP_GT, QN_CMP_GE } qn_compare;
 typedef struct qn_bound {
   int column; // of the source's schema
@@ -46,8 +46,8 @@ struct qn_source {
   const qn_source_ops *ops;
   qn_schema *schema; // all columns
   int64_t n_splits;
-  int64_t n_bytes; // of input, for progress and for choices; -1 if unknown
-  int64_t n_rows;  // if known without reading, else -1
+  int64_t n_bytes;         // of input, for progress and for choices; -1 if unknown
+  int64_t n_rows;          // if known without reading, else -1
   bool reads_whole_rows;   // every column must be read even if few are wanted (malformed rows are collected)
   const char *description; // "csv ratings.csv (3 files, 1.2 GiB)"
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The encoded form: a head, an entry per column, then the columns' memory, each part padded to 8 bytes. Decoding
-// copies nothing; it checks everything that a wrong byte could turn into a read outside the block.
+// The encoded form: a head, an entry per column, then the columns' memory, each part padded to 8 bytes.
+// Decoding copies nothing; it checks everything that a wrong byte could turn into a read outside the block.
 #include "column/wire.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -167,7 +167,8 @@ static const char *take_column(wire_cursor *cursor, const wire_entry *entry, qn_
       return "has another number of nulls than it says";
     }
   }
-  const uint8_t *values = take(cursor, qn_type_is_text(type) ? (n_rows + 1) * 4 : n_rows * qn_type_width(type));
+  const uint8_t *values =
+      take(cursor, qn_type_is_text(type) ? (n_rows + 1) * 4 : n_rows * qn_type_width(type));
   if (values == NULL) {
     return "is cut off in its values";
   }
@@ -185,16 +186,17 @@ static const char *take_column(wire_cursor *cursor, const wire_entry *entry, qn_
 
 static qn_status check_head(const wire_head *head, const qn_schema *schema, int64_t size, qn_error *err) {
   if (head->magic != WIRE_MAGIC) {
-    return qn_fail(err, QN_ERR_FORMAT, "an encoded batch starts with %08" PRIx32 " instead of %08x", head->magic,
-                   (unsigned)WIRE_MAGIC);
+    return qn_fail(err, QN_ERR_FORMAT, "an encoded batch starts with %08" PRIx32 " instead of %08x",
+                   head->magic, (unsigned)WIRE_MAGIC);
   }
   if (head->n_columns != (uint32_t)schema->n_columns) {
     return qn_fail(err, QN_ERR_FORMAT, "an encoded batch has %" PRIu32 " columns, %d were expected",
                    head->n_columns, schema->n_columns);
   }
   if (head->size < head_size(schema->n_columns) || head->size > size || head->size % 8 != 0) {
-    return qn_fail(err, QN_ERR_FORMAT, "an encoded batch says it has %" PRId64 " bytes, but there are %" PRId64,
-                   head->size, size);
+    return qn_fail(err, QN_ERR_FORMAT,
+                   "an encoded batch says it has %" PRId64 " bytes, but there are %" PRId64, head->size,
+                   size);
   }
   if (head->n_rows < 0) {
     return qn_fail(err, QN_ERR_FORMAT, "an encoded batch says it has %" PRId64 " rows", head->n_rows);
@@ -209,8 +211,9 @@ qn_status qn_wire_decode(const qn_schema *schema, qn_block *block, const uint8_t
   wire_head head;
 
   QN_REQUIRE(size >= (int64_t)sizeof head && (uintptr_t)data % 8 == 0, err, QN_ERR_FORMAT,
-             "an encoded batch has %" PRId64 " bytes, %zu at least were expected, at an address divisible by 8", size,
-             sizeof head);
+             "an encoded batch has %" PRId64
+             " bytes, %zu at least were expected, at an address divisible by 8",
+             size, sizeof head);
   memcpy(&head, data, sizeof head);
   QN_TRY(check_head(&head, schema, size, err));
   columns = calloc((size_t)schema->n_columns + 1, sizeof *columns);
@@ -223,7 +226,8 @@ qn_status qn_wire_decode(const qn_schema *schema, qn_block *block, const uint8_t
     QN_REQUIRE(mistake == NULL, err, QN_ERR_FORMAT, "an encoded batch of %" PRId64 " rows: column '%s' %s",
                head.n_rows, schema->fields[i].name, mistake);
   }
-  QN_REQUIRE(cursor.left == 0, err, QN_ERR_FORMAT, "an encoded batch has %" PRId64 " bytes too many", cursor.left);
+  QN_REQUIRE(cursor.left == 0, err, QN_ERR_FORMAT, "an encoded batch has %" PRId64 " bytes too many",
+             cursor.left);
   for (int i = 0; i < schema->n_columns; i++) {
     columns[i].blocks[1] = qn_block_share(block);
   }

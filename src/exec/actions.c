@@ -27,13 +27,19 @@ static qn_status write_stage(qn_dataset *dataset, const char *path) {
   return run_into(dataset, &sink);
 }
 
+QN_API qn_status qn_write_csv(qn_dataset *dataset, const char *path, const qn_csv_write_options *options) {
+  const qn_csv_write_options given = options == NULL ? (qn_csv_write_options){0} : *options;
+  const char fallback = ends_with(path, ".tsv") ? '\t' : ',';
+  qn_csv_sink csv = {.path = path,
+                     .separator = given.separator != '\0' ? given.separator : fallback,
+                     .raw_binary = given.raw_binary};
+  const qn_sink sink = qn_csv_sink_of(&csv);
+  return run_into(dataset, &sink);
+}
+
 QN_API qn_status qn_write(qn_dataset *dataset, const char *path) {
-  if (ends_with(path, ".csv") || ends_with(path, ".tsv")) {
-    qn_csv_sink csv = {.path = path, .separator = ends_with(path, ".tsv") ? '\t' : ','};
-    const qn_sink sink = qn_csv_sink_of(&csv);
-    return run_into(dataset, &sink);
-  }
-  return write_stage(dataset, path);
+  const bool is_csv = ends_with(path, ".csv") || ends_with(path, ".tsv");
+  return is_csv ? qn_write_csv(dataset, path, NULL) : write_stage(dataset, path);
 }
 
 QN_API qn_dataset *qn_stage(qn_dataset *in, const char *path) {

@@ -44,7 +44,7 @@ done:
   return status;
 }
 
-static void close(qn_op *op) {
+static void close_shuffle(qn_op *op) {
   shuffle_op *state = (shuffle_op *)op;
 
   qn_exchange_close(state->exchange);
@@ -104,7 +104,7 @@ static const qn_op_ops own_ops = {.name = "shuffle by function",
                                   .state_size = sizeof(shuffle_op),
                                   .push = push_own,
                                   .finish = finish_exchange,
-                                  .close = close};
+                                  .close = close_shuffle};
 
 static qn_status make_own(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
   qn_status status = QN_OK;
@@ -162,7 +162,7 @@ static const qn_op_ops range_ops = {.name = "shuffle by range",
                                     .state_size = sizeof(shuffle_op),
                                     .push = push_range,
                                     .finish = finish_range,
-                                    .close = close};
+                                    .close = close_shuffle};
 
 static qn_status make_range(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
   qn_status status = QN_OK;

@@ -30,7 +30,7 @@ typedef struct sort_op {
   int64_t capacity;
 } sort_op;
 
-static qn_status push(qn_op *op, const qn_batch *batch, qn_error *err) {
+static qn_status push_sort(qn_op *op, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
   const sort_op *state = (const sort_op *)op;
 
@@ -136,7 +136,7 @@ static void release(sort_op *state) {
   state->destinations = NULL;
 }
 
-static qn_status finish(qn_op *op, qn_error *err) {
+static qn_status finish_sort(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
   sort_op *state = (sort_op *)op;
   const qn_range_options options = {.splits_ties = true, .few_rows = FEW_ROWS};
@@ -156,7 +156,7 @@ done:
   return status;
 }
 
-static void close(qn_op *op) {
+static void close_sort(qn_op *op) {
   sort_op *state = (sort_op *)op;
 
   release(state);
@@ -167,7 +167,7 @@ static void close(qn_op *op) {
 }
 
 static const qn_op_ops sort_ops = {
-    .name = "sort", .state_size = sizeof(sort_op), .push = push, .finish = finish, .close = close};
+    .name = "sort", .state_size = sizeof(sort_op), .push = push_sort, .finish = finish_sort, .close = close_sort};
 
 // The schema with an int32 column behind, of a name that no other column has.
 static qn_status schema_with_rank(const qn_schema *schema, qn_arena *arena, qn_schema **out, qn_error *err) {

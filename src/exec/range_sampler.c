@@ -59,7 +59,9 @@ static void drop_every_other(qn_range_sampler *sampler) {
 
   for (int64_t i = 0; i < sampler->n_samples; i += 2) {
     qn_range_sample sample = sampler->samples[i];
-    memmove(sampler->keys.data + n_bytes, sampler->keys.data + sample.offset, (size_t)sample.size);
+    if (sample.size > 0) {
+      memmove(sampler->keys.data + n_bytes, sampler->keys.data + sample.offset, (size_t)sample.size);
+    }
     sample.offset = n_bytes;
     n_bytes += sample.size;
     sampler->samples[n++] = sample;

@@ -179,7 +179,7 @@ enum { UNSURE = 2 };
 static int compare_to_bound(const qn_range_splits *splits, const range_point *bound, const uint8_t *key, int64_t size,
                             int64_t row, bool is_whole) {
   const int64_t shared = size < bound->size ? size : bound->size;
-  const int order = memcmp(key, bound->key, (size_t)shared);
+  const int order = shared == 0 ? 0 : memcmp(key, bound->key, (size_t)shared);
   if (order != 0) {
     return order;
   }

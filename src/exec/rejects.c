@@ -89,6 +89,7 @@ static qn_status write_sorted(const qn_rejects *rejects, const qn_buffer *rows, 
   for (int64_t i = 0; i < n_rows; i++) {
     QN_TRY(qn_buffer_append(&out, lines[i].data, lines[i].size, err));
   }
+  QN_TRY(qn_folder_make_for(rejects->path, err));
   QN_TRY(qn_file_write_atomic(rejects->path, out.data, out.size, err));
 
 done:

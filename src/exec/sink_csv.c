@@ -20,6 +20,7 @@ enum { FLUSH_BYTES = 4 << 20 };
 typedef struct csv_op {
   qn_op op;
   qn_csv_sink *sink;
+  qn_schema *raw_schema; // the rows' schema with text for bytes, if they are to be written as they are
   qn_buffer text;
   int own_fd; // what this rank has formatted so far, once it is more than FLUSH_BYTES; unlinked from the start
   int64_t own_bytes;
@@ -63,16 +64,54 @@ done:
   return status;
 }
 
+static qn_status make_raw_schema(csv_op *state, const qn_schema *schema, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_field *fields = calloc((size_t)schema->n_columns + 1, sizeof *fields);
+
+  QN_REQUIRE(fields != NULL, err, QN_ERR_MEMORY, "no memory to write csv");
+  for (int c = 0; c < schema->n_columns; c++) {
+    fields[c] = schema->fields[c];
+    fields[c].type = fields[c].type == QN_BINARY ? QN_UTF8 : fields[c].type;
+  }
+  QN_TRY(qn_schema_new(fields, schema->n_columns, &state->raw_schema, err));
+
+done:
+  free(fields);
+  return status;
+}
+
+// The same rows with bytes called text, which is how they get into the file unchanged.
+static qn_status call_bytes_text(const csv_op *state, const qn_batch *batch, qn_batch **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_column *columns = calloc((size_t)batch->n_columns + 1, sizeof *columns);
+
+  QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory to write csv");
+  for (int c = 0; c < batch->n_columns; c++) {
+    columns[c] = qn_column_share(&batch->columns[c]);
+    columns[c].type = state->raw_schema->fields[c].type;
+  }
+  QN_TRY(qn_batch_new_take(state->raw_schema, batch->n_rows, columns, out, err));
+
+done:
+  free(columns);
+  return status;
+}
+
 static qn_status push_csv(qn_op *op, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
   csv_op *state = (csv_op *)op;
+  qn_batch *raw = NULL;
 
-  QN_TRY(qn_csv_print_batch(batch, state->sink->separator, &state->text, err));
+  if (state->raw_schema != NULL) {
+    QN_TRY(call_bytes_text(state, batch, &raw, err));
+  }
+  QN_TRY(qn_csv_print_batch(raw != NULL ? raw : batch, state->sink->separator, &state->text, err));
   if (state->text.size >= FLUSH_BYTES) {
     QN_TRY(flush_own(state, err));
   }
 
 done:
+  qn_batch_free(raw);
   return status;
 }
 
@@ -146,6 +185,8 @@ static void close_csv(qn_op *op) {
   }
   state->own_fd = state->fd = -1;
   qn_buffer_release(&state->text);
+  qn_schema_free(state->raw_schema);
+  state->raw_schema = NULL;
   free(state->sink->temporary);
   state->sink->temporary = NULL;
 }
@@ -166,6 +207,9 @@ static qn_status make_csv(void *ctx, qn_run *run, const qn_dataset *node, qn_op 
   csv_op *state = (csv_op *)*out;
   state->sink = sink;
   state->own_fd = state->fd = -1;
+  if (sink->raw_binary) {
+    QN_TRY(make_raw_schema(state, node->schema, err));
+  }
   if (qn_comm_rank(run->comm) == 0) {
     QN_TRY(qn_csv_print_header(node->schema, sink->separator, &state->text, err));
     QN_TRY(qn_folder_make_for(sink->path, err));

@@ -20,6 +20,7 @@ qn_sink qn_count_sink_of(qn_count_sink *count);
 typedef struct qn_csv_sink {
   const char *path;
   char separator;
+  bool raw_binary;
   char *temporary; // the file's name until it is whole
 } qn_csv_sink;
 qn_sink qn_csv_sink_of(qn_csv_sink *csv);

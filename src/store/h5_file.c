@@ -22,6 +22,10 @@ enum { ALIGN_FROM_BYTES = 65536, ALIGN_BYTES = 4096, METADATA_BLOCK_BYTES = 1638
 qn_h5_quiet qn_h5_quiet_begin(void) {
   qn_h5_quiet quiet = {0};
   unsigned is_version_2 = 0;
+  // HDF5 forgets to free some things when it meets a damaged file or a full disk, and then complains on standard error
+  // when the program ends. We close every file we open, so it need not clean up then. (No effect, and no harm, if the
+  // program has used HDF5 before.)
+  H5dont_atexit();
   H5open();
   if (H5Eauto_is_v2(H5E_DEFAULT, &is_version_2) >= 0 && is_version_2 != 0 &&
       H5Eget_auto2(H5E_DEFAULT, &quiet.function, &quiet.data) >= 0) {

@@ -38,7 +38,8 @@ static void move_empties_the_source(void) {
 static void messages_are_kept_whole(void) {
   qn_error err = {0};
   QN_CHECK_INT(qn_fail(&err, QN_ERR_IO, "a %d", 1), QN_ERR_IO);
-  QN_CHECK_INT(qn_fail(&err, QN_ERR_VALUE, "b: %s", err.message), QN_ERR_VALUE); // its own text as an argument
+  QN_CHECK_INT(qn_fail(&err, QN_ERR_VALUE, "b: %s", err.message),
+               QN_ERR_VALUE); // its own text as an argument
   QN_CHECK_TEXT(err.message, "b: a 1");
   QN_CHECK_INT(err.status, QN_ERR_VALUE);
   QN_CHECK_INT(err.rank, -1);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/files.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
+#include "base/files.h"
 #include "base/hash.h"
 #include "kit/kit.h"
 

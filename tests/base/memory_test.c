@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/memory.h"
 #include "base/arena.h"
+#include "base/memory.h"
 #include "kit/kit.h"
 
 static void memory_is_aligned_and_counted(void) {

@@ -8,7 +8,8 @@ static int64_t find_invalid(const char *text) {
 
 static void valid_text_is_accepted(void) {
   QN_CHECK_INT(find_invalid(""), -1);
-  QN_CHECK_INT(find_invalid("plain ASCII of more than thirty-two bytes, to take every step of the loops"), -1);
+  QN_CHECK_INT(find_invalid("plain ASCII of more than thirty-two bytes, to take every step of the loops"),
+               -1);
   QN_CHECK_INT(find_invalid("caf\xc3\xa9 na\xc3\xafve"), -1);
   QN_CHECK_INT(find_invalid("\xd0\x9c\xd0\xbe\xd1\x81\xd0\xba\xd0\xb2\xd0\xb0"), -1);
   QN_CHECK_INT(find_invalid("\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e"), -1);
@@ -28,18 +29,18 @@ static void the_edges_of_each_length_are_known(void) {
 static void invalid_bytes_are_found_where_they_are(void) {
   QN_CHECK_INT(find_invalid("\x80"), 0);
   QN_CHECK_INT(find_invalid("a\xff"), 1);
-  QN_CHECK_INT(find_invalid("ab\xc0\x80"), 2);             // overlong
-  QN_CHECK_INT(find_invalid("\xc1\xbf"), 0);               // overlong
-  QN_CHECK_INT(find_invalid("\xe0\x9f\xbf"), 0);           // overlong
-  QN_CHECK_INT(find_invalid("\xf0\x8f\xbf\xbf"), 0);       // overlong
-  QN_CHECK_INT(find_invalid("x\xed\xa0\x80"), 1);          // surrogate
-  QN_CHECK_INT(find_invalid("\xf4\x90\x80\x80"), 0);       // beyond U+10FFFF
+  QN_CHECK_INT(find_invalid("ab\xc0\x80"), 2);       // overlong
+  QN_CHECK_INT(find_invalid("\xc1\xbf"), 0);         // overlong
+  QN_CHECK_INT(find_invalid("\xe0\x9f\xbf"), 0);     // overlong
+  QN_CHECK_INT(find_invalid("\xf0\x8f\xbf\xbf"), 0); // overlong
+  QN_CHECK_INT(find_invalid("x\xed\xa0\x80"), 1);    // surrogate
+  QN_CHECK_INT(find_invalid("\xf4\x90\x80\x80"), 0); // beyond U+10FFFF
   QN_CHECK_INT(find_invalid("\xf5\x80\x80\x80"), 0);
-  QN_CHECK_INT(find_invalid("caf\xc3"), 3);                // cut off
+  QN_CHECK_INT(find_invalid("caf\xc3"), 3); // cut off
   QN_CHECK_INT(find_invalid("\xe6\x97"), 0);
   QN_CHECK_INT(find_invalid("\xf0\x9f\x98"), 0);
-  QN_CHECK_INT(find_invalid("\xc3\xa9\xa9"), 2);           // a continuation too many
-  QN_CHECK_INT(find_invalid("M\xfcller"), 1);              // Latin-1
+  QN_CHECK_INT(find_invalid("\xc3\xa9\xa9"), 2); // a continuation too many
+  QN_CHECK_INT(find_invalid("M\xfcller"), 1);    // Latin-1
 }
 
 static void a_bad_byte_is_found_at_every_place(void) {
@@ -80,8 +81,9 @@ static int64_t find_invalid_plainly(const uint8_t *text, int64_t size) {
 }
 
 static void random_bytes_agree_with_the_definition(void) {
-  static const uint8_t interesting[] = {'a',  0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf,
-                                        0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff};
+  static const uint8_t interesting[] = {'a',  0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
+                                        0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed,
+                                        0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff};
   kit_random random = {.state = 7};
   for (int round = 0; round < 200000; round++) {
     uint8_t text[12];

@@ -23,8 +23,8 @@ static void check_rows(qn_appender *appender, const char *wanted) {
 }
 
 static void every_type_is_appended(void) {
-  qn_appender *appender = new_appender(
-      "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp");
+  qn_appender *appender =
+      new_appender("a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp");
   for (int i = 0; i < 2; i++) {
     qn_append_bool(appender, true);
     qn_append_int32(appender, -5);
@@ -40,9 +40,10 @@ static void every_type_is_appended(void) {
     qn_append_null(appender);
   }
   QN_CHECK_INT(qn_appender_n_rows(appender), 3);
-  check_rows(appender, "t|-5|-9223372036854775808|1.5|NaN|caf\xc3\xa9|\\xff|1970-01-01|1970-01-01 00:00:00.000001\n"
-                       "t|-5|-9223372036854775808|1.5|NaN|caf\xc3\xa9|\\xff|1970-01-01|1970-01-01 00:00:00.000001\n"
-                       "~|~|~|~|~|~|~|~|~\n");
+  check_rows(appender,
+             "t|-5|-9223372036854775808|1.5|NaN|caf\xc3\xa9|\\xff|1970-01-01|1970-01-01 00:00:00.000001\n"
+             "t|-5|-9223372036854775808|1.5|NaN|caf\xc3\xa9|\\xff|1970-01-01|1970-01-01 00:00:00.000001\n"
+             "~|~|~|~|~|~|~|~|~\n");
   QN_CHECK_INT(qn_appender_n_rows(appender), 0);
   check_rows(appender, "");
   qn_appender_free(appender);
@@ -90,7 +91,8 @@ static void the_first_mistake_is_kept(void) {
   qn_append_text(appender, "a", 1);
   qn_append_int64(appender, 1);
   qn_append_int64(appender, 2);
-  check_mistake(appender, QN_ERR_TYPE, "output row 2, column 'word': an int64 was appended, but the column (1 of 2) is utf8");
+  check_mistake(appender, QN_ERR_TYPE,
+                "output row 2, column 'word': an int64 was appended, but the column (1 of 2) is utf8");
 
   appender = new_appender("word utf8, n int64");
   qn_append_text(appender, "M\xfcller", 6);
@@ -122,7 +124,8 @@ static void an_incomplete_row_is_a_mistake(void) {
 }
 
 static void values_of_columns_are_appended(void) {
-  const char *schema = "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
+  const char *schema =
+      "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
   kit_random random = {.state = 3};
   qn_batch *batch = kit_random_batch(&random, schema, 300);
   qn_appender *appender = new_appender(schema);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <quern/arrow.h>
 #include "base/memory.h"
 #include "kit/kit.h"
-#include <quern/arrow.h>
 
-static const char all_types[] = "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
+static const char all_types[] =
+    "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
 
 static void exported_batches_are_imported_again(void) {
   const int64_t before = qn_memory_used();
@@ -77,11 +78,12 @@ typedef struct {
 static void foreign_init(foreign_batch *foreign, const char *format, int64_t n_rows, const void *validity,
                          const void *values, const void *bytes) {
   const bool is_text = strchr("uUzZ", format[0]) != NULL;
-  *foreign = (foreign_batch){.child_schema = {.format = format, .name = "x"},
-                             .schema = {.format = "+s", .n_children = 1, .release = release_no_schema},
-                             .child = {.length = n_rows, .null_count = -1, .n_buffers = is_text ? 3 : 2},
-                             .array = {.length = n_rows, .n_buffers = 1, .n_children = 1, .release = release_nothing},
-                             .child_buffers = {validity, values, bytes}};
+  *foreign = (foreign_batch){
+      .child_schema = {.format = format, .name = "x"},
+      .schema = {.format = "+s", .n_children = 1, .release = release_no_schema},
+      .child = {.length = n_rows, .null_count = -1, .n_buffers = is_text ? 3 : 2},
+      .array = {.length = n_rows, .n_buffers = 1, .n_children = 1, .release = release_nothing},
+      .child_buffers = {validity, values, bytes}};
   foreign->child_schemas[0] = &foreign->child_schema;
   foreign->schema.children = foreign->child_schemas;
   foreign->child.buffers = foreign->child_buffers;
@@ -167,8 +169,9 @@ static void wrong_arrays_are_refused_and_released(void) {
   check_refused(&foreign, QN_ERR_FORMAT, "column 'x' (utf8) of a batch of 3 rows has offsets that descend");
   foreign_init(&foreign, "U", 3, NULL, large, "abcd");
   check_refused(&foreign, QN_ERR_FORMAT, "column 'x', row 2: offset 1 descends");
-  foreign_init(&foreign, "u", 3, NULL, good, "ab\xff"
-                                             "d");
+  foreign_init(&foreign, "u", 3, NULL, good,
+               "ab\xff"
+               "d");
   check_refused(&foreign, QN_ERR_FORMAT, "not valid UTF-8");
   foreign_init(&foreign, "u", 3, NULL, good, NULL);
   check_refused(&foreign, QN_ERR_FORMAT, "no bytes");

@@ -3,7 +3,8 @@
 #include "column/builder.h"
 #include "kit/kit.h"
 
-static const char all_types[] = "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
+static const char all_types[] =
+    "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
 
 // The lines [first, first + n) of a text.
 static char *lines_of(const char *text, int64_t first, int64_t n) {

@@ -2,7 +2,8 @@
 #include "column/builder.h"
 #include "kit/kit.h"
 
-static const char all_types[] = "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
+static const char all_types[] =
+    "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
 
 static void builder_keeps_nulls_before_and_after_values(void) {
   qn_schema *schema = NULL;
@@ -159,7 +160,8 @@ static void text_beyond_two_gib_is_refused_and_leaves_the_builder_whole(void) {
   qn_column column = {0};
   qn_column_builder_init(&builder, QN_UTF8);
   QN_CHECK_OK(qn_column_builder_append_text(&builder, "abc", 3, &kit_error));
-  QN_CHECK_FAILS(qn_column_builder_append_text(&builder, "", (int64_t)INT32_MAX - 2, &kit_error), QN_ERR_VALUE);
+  QN_CHECK_FAILS(qn_column_builder_append_text(&builder, "", (int64_t)INT32_MAX - 2, &kit_error),
+                 QN_ERR_VALUE);
   QN_CHECK_MESSAGE("2147483647 bytes");
   QN_CHECK_FAILS(qn_column_builder_reserve(&builder, 1, INT32_MAX, &kit_error), QN_ERR_VALUE);
   QN_CHECK_OK(qn_column_builder_append_text(&builder, "de", 2, &kit_error));

@@ -48,11 +48,13 @@ static void lines_before_a_split_are_counted(void) {
   qn_batch *batch = kit_batch("n int64", "0\n1\n");
   const char text[] = "n\n1\n2\n3\n4\n5\n";
   QN_CHECK_OK(qn_file_write_atomic(file, text, sizeof text - 1, &kit_error));
-  qn_batch_set_origin(batch, &(qn_origin){.name = file, .first_row = 1, .byte_offset = 6, .has_header = true});
+  qn_batch_set_origin(batch,
+                      &(qn_origin){.name = file, .first_row = 1, .byte_offset = 6, .has_header = true});
   check_row(batch, 0, ", row 4");
   qn_batch_set_origin(batch, &(qn_origin){.name = file, .first_row = 1, .byte_offset = 6});
   check_row(batch, 0, ", row 5");
-  qn_batch_set_origin(batch, &(qn_origin){.name = file, .first_row = 1, .byte_offset = 0, .has_header = true});
+  qn_batch_set_origin(batch,
+                      &(qn_origin){.name = file, .first_row = 1, .byte_offset = 0, .has_header = true});
   check_row(batch, 1, ", row 3");
   qn_batch_set_origin(batch, &(qn_origin){.name = file, .first_row = 1, .byte_offset = 600});
   check_row(batch, 0, ", row 2 after byte 600");

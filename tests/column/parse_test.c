@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "column/parse.h"
-#include <math.h>
 #include <locale.h>
+#include <math.h>
+#include "column/parse.h"
 #include "kit/kit.h"
 
 static void check_bool(const char *text, int wanted) { // -1: no bool
@@ -39,8 +39,21 @@ static void integers_are_read_to_their_ends(void) {
   QN_CHECK(reads_int64("-9223372036854775808", &value) && value == INT64_MIN);
   QN_CHECK(reads_int64("000000000000000000000000000012", &value) && value == 12);
   QN_CHECK(reads_int64("999999999999999999", &value) && value == 999999999999999999);
-  static const char *const bad[] = {"", "-", "+", "9223372036854775808", "-9223372036854775809", "99999999999999999999",
-                                    "92233720368547758070", "12a", "a", " 1", "1 ", "1.0", "--1", "1e3", "0x10"};
+  static const char *const bad[] = {"",
+                                    "-",
+                                    "+",
+                                    "9223372036854775808",
+                                    "-9223372036854775809",
+                                    "99999999999999999999",
+                                    "92233720368547758070",
+                                    "12a",
+                                    "a",
+                                    " 1",
+                                    "1 ",
+                                    "1.0",
+                                    "--1",
+                                    "1e3",
+                                    "0x10"};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     QN_CHECK(!reads_int64(bad[i], &value));
   }
@@ -88,9 +101,33 @@ static void floats_are_read_exactly(void) {
 }
 
 static void what_is_no_float_is_refused(void) {
-  static const char *const bad[] = {"",    "-",    "+",   ".",     "-.",   "e5",   "1e",      "1e+",  "1e5.", "1.2.3", "0x1p3",
-                                    "0x10", "1_0",  " 1",  "1 ",    "1,5",  "nan1", "infinit", "inf ", "1e400", "-1e400",
-                                    "1e-400", "4e99999999999999999999", "1e-99999999999999999999", "in", "1f", "--1"};
+  static const char *const bad[] = {"",
+                                    "-",
+                                    "+",
+                                    ".",
+                                    "-.",
+                                    "e5",
+                                    "1e",
+                                    "1e+",
+                                    "1e5.",
+                                    "1.2.3",
+                                    "0x1p3",
+                                    "0x10",
+                                    "1_0",
+                                    " 1",
+                                    "1 ",
+                                    "1,5",
+                                    "nan1",
+                                    "infinit",
+                                    "inf ",
+                                    "1e400",
+                                    "-1e400",
+                                    "1e-400",
+                                    "4e99999999999999999999",
+                                    "1e-99999999999999999999",
+                                    "in",
+                                    "1f",
+                                    "--1"};
   double value = 7;
   float small = 7;
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -107,7 +144,8 @@ static void floats_agree_with_strtod(void) {
   char text[1400];
   for (int round = 0; round < 100000; round++) {
     int64_t n = 0;
-    const int64_t n_digits = 1 + (round % 500 == 0 ? kit_random_below(&random, 1300) : kit_random_below(&random, 25));
+    const int64_t n_digits =
+        1 + (round % 500 == 0 ? kit_random_below(&random, 1300) : kit_random_below(&random, 25));
     const int64_t point = kit_random_below(&random, n_digits + 1);
     for (int64_t i = 0; i < n_digits; i++) {
       if (i == point) {
@@ -147,9 +185,10 @@ static void dates_are_read(void) {
   check_date("2015-5-7", 16562);
   check_date("0001-01-01", -719162);
   check_date("9999-12-31", 2932896);
-  static const char *const bad[] = {"",           "2015-02-29", "1900-02-29", "2015-13-01", "2015-00-01", "2015-01-00",
-                                    "2015-04-31", "0000-01-01", "15-01-01",   "2015/01/01", "2015-01-01 ", "2015-01",
-                                    "20150101",   "2015-01-01x", "-2015-01-01", "12015-01-01", "2015-001-01"};
+  static const char *const bad[] = {
+      "",           "2015-02-29",  "1900-02-29",  "2015-13-01",  "2015-00-01",  "2015-01-00",
+      "2015-04-31", "0000-01-01",  "15-01-01",    "2015/01/01",  "2015-01-01 ", "2015-01",
+      "20150101",   "2015-01-01x", "-2015-01-01", "12015-01-01", "2015-001-01"};
   int32_t days = 0;
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     QN_CHECK(!qn_parse_date(bad[i], (int64_t)strlen(bad[i]), &days));

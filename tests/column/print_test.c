@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "column/print.h"
 #include <math.h>
 #include "column/parse.h"
+#include "column/print.h"
 #include "kit/kit.h"
 
 static void check_float64(double value, const char *wanted) {
@@ -83,7 +83,8 @@ static void random_floats_read_back_the_same(void) {
       memcpy(&value, &bits, sizeof value);
     } else {
       const double powers[] = {1, 10, 100, 1000, 1e4, 1e6, 1e9, 1e12, 1e18};
-      value = (double)(kit_random_below(&random, 2000000000) - 1000000000) / powers[kit_random_below(&random, 9)];
+      value =
+          (double)(kit_random_below(&random, 2000000000) - 1000000000) / powers[kit_random_below(&random, 9)];
     }
     if (isfinite(value) && value != 0) {
       check_shortest(value);
@@ -163,11 +164,10 @@ static void tables_are_aligned(void) {
               "-  ----  ---\n"
               "1  caf\xc3\xa9  0.5\n");
   qn_batch_free(batch);
-  batch = kit_batch("b binary, t utf8",
-                    "\\x00ff|\xc3\xa4"
-                    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
-                    "~|0123456789012345678901234567890123456789abcdefgh\n"
-                    "~|x\ty\n");
+  batch = kit_batch("b binary, t utf8", "\\x00ff|\xc3\xa4"
+                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+                                        "~|0123456789012345678901234567890123456789abcdefgh\n"
+                                        "~|x\ty\n");
   check_table(batch, 10,
               "b       t\n"
               "------  ------------------------------------------------\n"

@@ -54,7 +54,8 @@ static void mistakes_are_named(void) {
   check_bad("\"a int64", "is never closed");
   check_bad("\"\" int64", "a column name was expected");
   check_bad("\xff int64", "not valid UTF-8");
-  check_bad("a xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "which there is not");
+  check_bad("a xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "which there is not");
 }
 
 static void projection_reorders_and_shares_nothing(void) {

@@ -2,7 +2,8 @@
 #include "column/wire.h"
 #include "kit/kit.h"
 
-static const char all_types[] = "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
+static const char all_types[] =
+    "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp";
 
 // A block of exactly `size` bytes, so that the sanitizer sees each read beyond it.
 static qn_block *block_of(const uint8_t *data, int64_t size) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads arbitrary text as every type and as a schema; a value that is read must come back from its printed form.
+// Reads arbitrary text as every type and as a schema; a value that is read must come back from its printed
+// form.
 #include <stdlib.h>
 #include <string.h>
 #include "base/utf8.h"
@@ -73,7 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   const int64_t n = (int64_t)size;
   if (qn_parse_int64(text, n, &number)) {
-    require(qn_parse_int64(printed, qn_print_int64(number, printed), &number_again) && number == number_again);
+    require(qn_parse_int64(printed, qn_print_int64(number, printed), &number_again) &&
+            number == number_again);
   }
   qn_parse_int32(text, n, &small);
   qn_parse_bool(text, n, &truth);

@@ -29,7 +29,8 @@ static void encode_again(const qn_batch *batch, const uint8_t *data) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const char *const schemas[] = {"t utf8", "a bool, b int32, c binary, d timestamp", "n int64, x float32"};
+  static const char *const schemas[] = {"t utf8", "a bool, b int32, c binary, d timestamp",
+                                        "n int64, x float32"};
   qn_schema *schema = NULL;
   qn_block *block = NULL;
   qn_batch *batch = NULL;

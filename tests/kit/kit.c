@@ -163,8 +163,9 @@ static void append_row(qn_batch_builder *builder, const char *row, const char *e
       is_read = append_cell(&builder->columns[c], at, cell_end - at);
     }
     if (!is_read) {
-      fprintf(stderr, "test kit: in %s: kit_batch: row '%.*s': column %d is not %s\n", running, (int)(end - row),
-              row, c + 1, has_right_number ? qn_type_name(builder->columns[c].type) : "there, or not the last");
+      fprintf(stderr, "test kit: in %s: kit_batch: row '%.*s': column %d is not %s\n", running,
+              (int)(end - row), row, c + 1,
+              has_right_number ? qn_type_name(builder->columns[c].type) : "there, or not the last");
       exit(2);
     }
     at = cell_end + 1;
@@ -239,8 +240,8 @@ static int64_t random_integer(kit_random *random, int64_t least, int64_t most) {
 }
 
 static double random_float(kit_random *random) {
-  static const double special[] = {0.0,      -0.0,  1.0,    -1.0,  0.1,     1e300, -1e-300,
-                                   INFINITY, 1e-40, 123456, 1e15,  5e-324,  3.5,   2.5};
+  static const double special[] = {0.0,      -0.0,  1.0,    -1.0, 0.1,    1e300, -1e-300,
+                                   INFINITY, 1e-40, 123456, 1e15, 5e-324, 3.5,   2.5};
   switch (kit_random_below(random, 8)) {
   case 0:
     return (double)NAN;
@@ -257,8 +258,19 @@ static double random_float(kit_random *random) {
 }
 
 static void append_random_text(kit_random *random, qn_column_builder *builder) {
-  static const char *const words[] = {"",    "a",   "b",  "ab", "the", "caf\xc3\xa9", "\xe6\x97\xa5\xe6\x9c\xac",
-                                      "Zoe", "zoe", " x", "~~", "0",   "a longer text that does not fit 16 bytes",
+  static const char *const words[] = {"",
+                                      "a",
+                                      "b",
+                                      "ab",
+                                      "the",
+                                      "caf\xc3\xa9",
+                                      "\xe6\x97\xa5\xe6\x9c\xac",
+                                      "Zoe",
+                                      "zoe",
+                                      " x",
+                                      "~~",
+                                      "0",
+                                      "a longer text that does not fit 16 bytes",
                                       "\xf0\x9f\x98\x80"};
   const int64_t n_words = sizeof words / sizeof words[0];
   char text[128];
@@ -273,8 +285,8 @@ static void append_random_text(kit_random *random, qn_column_builder *builder) {
 
 static void append_random_bytes(kit_random *random, qn_column_builder *builder) {
   uint8_t bytes[24];
-  const int64_t size = kit_random_below(random, 2) > 0 ? kit_random_below(random, 3)
-                                                       : kit_random_below(random, sizeof bytes);
+  const int64_t size =
+      kit_random_below(random, 2) > 0 ? kit_random_below(random, 3) : kit_random_below(random, sizeof bytes);
   for (int64_t i = 0; i < size; i++) {
     bytes[i] = (uint8_t)(kit_random_next(random) >> (kit_random_below(random, 2) * 62));
   }

@@ -12,7 +12,8 @@
 /// Each check that fails prints file, line and values, and makes kit_result() return 1. It goes on.
 void kit_check(bool passed, const char *file, int line, const char *text);
 void kit_check_int(int64_t found, int64_t wanted, const char *file, int line, const char *text);
-void kit_check_float(double found, double wanted, double tolerance, const char *file, int line, const char *text);
+void kit_check_float(double found, double wanted, double tolerance, const char *file, int line,
+                     const char *text);
 void kit_check_text(const char *found, const char *wanted, const char *file, int line, const char *text);
 void kit_check_status(qn_status found, qn_status wanted, const qn_error *err, const char *file, int line,
                       const char *text);
@@ -36,8 +37,8 @@ void kit_run(const char *name, void (*test)(void));
 /// Prints "N passed, M failed"; the exit code of main.
 int kit_result(void);
 
-/// A batch from text: schema as qn_schema_parse() takes it; rows separated by newline, values by '|', null is ~,
-/// empty text is empty. kit_batch("a int64, b utf8", "1|x\n2|~\n"). Ends the process on a mistake.
+/// A batch from text: schema as qn_schema_parse() takes it; rows separated by newline, values by '|', null is
+/// ~, empty text is empty. kit_batch("a int64, b utf8", "1|x\n2|~\n"). Ends the process on a mistake.
 qn_batch *kit_batch(const char *schema, const char *rows);
 /// All rows in the same form, to compare with QN_CHECK_TEXT. Free it with free().
 char *kit_batch_text(const qn_batch *batch);
@@ -56,5 +57,6 @@ typedef struct kit_random {
 uint64_t kit_random_next(kit_random *random);
 /// 0 <= result < n
 int64_t kit_random_below(kit_random *random, int64_t n);
-/// n_rows random rows: nulls (one in ten), duplicates, NaN, infinities, -0.0, extremes, empty and non-ASCII text.
+/// n_rows random rows: nulls (one in ten), duplicates, NaN, infinities, -0.0, extremes, empty and non-ASCII
+/// text.
 qn_batch *kit_random_batch(kit_random *random, const char *schema, int64_t n_rows);

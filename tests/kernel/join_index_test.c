@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lists of rows by group, and the pairs they give, against two nested loops.
+#include "kernel/join_index.h"
+#include "kernel/ref_rows.h"
+
+static int32_t *random_groups(kit_random *random, int64_t n, int64_t n_groups) {
+  int32_t *groups = malloc(((size_t)n + 1) * sizeof *groups);
+  for (int64_t i = 0; i < n; i++) {
+    groups[i] = (int32_t)kit_random_below(random, n_groups + 1) - 1;
+  }
+  return groups;
+}
+
+static void lists_hold_the_rows_of_their_group(void) {
+  kit_random random = {.state = 31};
+  for (int z = 0; z < REF_N_SIZES; z++) {
+    for (int64_t n_groups = 0; n_groups < 7000; n_groups = n_groups * 9 + 1) {
+      const int64_t n = ref_sizes[z];
+      int32_t *groups = random_groups(&random, n, n_groups);
+      qn_join_index index = {0};
+      int64_t n_wrong = 0;
+      int64_t n_listed = 0;
+      int64_t n_wanted = 0;
+      QN_CHECK_OK(qn_join_index_init(&index, groups, n, n_groups, &kit_error));
+      for (int32_t g = 0; g < n_groups; g++) {
+        for (int32_t k = index.starts[g]; k < index.starts[g + 1]; k++) {
+          n_wrong += groups[index.rows[k]] != g || (k > index.starts[g] && index.rows[k - 1] >= index.rows[k]);
+        }
+        n_listed += qn_join_index_n_rows(&index, g);
+      }
+      for (int64_t i = 0; i < n; i++) {
+        n_wanted += groups[i] >= 0;
+      }
+      QN_CHECK_INT(n_wrong, 0);
+      QN_CHECK_INT(n_listed, n_wanted);
+      QN_CHECK(qn_join_index_n_bytes(&index) >= 4 * (n_groups + n_listed));
+      qn_join_index_release(&index);
+      free(groups);
+    }
+  }
+}
+
+static void check_pairs(const qn_join_index *index, const int32_t *build, int64_t n_build, const int32_t *probe,
+                        int64_t n_probe, bool keep_unmatched, int64_t max_pairs) {
+  int32_t *probe_rows = malloc((size_t)max_pairs * sizeof *probe_rows);
+  int32_t *build_rows = malloc((size_t)max_pairs * sizeof *build_rows);
+  qn_join_cursor cursor = {0};
+  int64_t n_pairs = 0;
+  int64_t at = 0;
+  int64_t n_wrong = 0;
+  n_pairs = qn_join_index_match(index, probe, n_probe, keep_unmatched, &cursor, max_pairs, probe_rows, build_rows);
+  for (int64_t p = 0; p < n_probe; p++) {
+    bool is_matched = false;
+    for (int64_t b = 0; b <= n_build; b++) { // one more for the unmatched
+      const bool is_pair = b < n_build ? build[b] == probe[p] && probe[p] >= 0 : !is_matched && keep_unmatched;
+      if (!is_pair) {
+        continue;
+      }
+      is_matched = true;
+      if (at == n_pairs) {
+        n_pairs = qn_join_index_match(index, probe, n_probe, keep_unmatched, &cursor, max_pairs, probe_rows,
+                                      build_rows);
+        at = 0;
+      }
+      n_wrong += at >= n_pairs || probe_rows[at] != p || build_rows[at] != (b < n_build ? b : -1);
+      at++;
+    }
+  }
+  QN_CHECK_INT(n_wrong, 0);
+  QN_CHECK_INT(at, n_pairs);
+  QN_CHECK_INT(
+      qn_join_index_match(index, probe, n_probe, keep_unmatched, &cursor, max_pairs, probe_rows, build_rows), 0);
+  free(probe_rows);
+  free(build_rows);
+}
+
+static void pairs_are_those_of_nested_loops(void) {
+  kit_random random = {.state = 32};
+  for (int64_t n_groups = 1; n_groups < 400; n_groups *= 7) {
+    int32_t *build = random_groups(&random, 150, n_groups);
+    int32_t *probe = random_groups(&random, 100, n_groups);
+    qn_join_index index = {0};
+    QN_CHECK_OK(qn_join_index_init(&index, build, 150, n_groups, &kit_error));
+    for (int64_t max_pairs = 1; max_pairs < 100000; max_pairs *= 17) {
+      check_pairs(&index, build, 150, probe, 100, false, max_pairs);
+      check_pairs(&index, build, 150, probe, 100, true, max_pairs);
+    }
+    qn_join_index_release(&index);
+    free(probe);
+    free(build);
+  }
+}
+
+int main(void) {
+  KIT_RUN(lists_hold_the_rows_of_their_group);
+  KIT_RUN(pairs_are_those_of_nested_loops);
+  return kit_result();
+}
