@@ -2,6 +2,7 @@
 // See csv_border.h for why this is right.
 #include "io/csv_border.h"
 #include <inttypes.h>
+#include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
 
@@ -64,7 +65,7 @@ static int drop_equal(guess *runs, int n) {
   return kept;
 }
 
-/// Step 2: the one whose rows have the right form, or -1.
+/// Step 3: the one whose rows have the right form, or -1.
 static int most_regular(const guess *runs, int n, int64_t enough_rows) {
   int best = 0;
 
@@ -76,6 +77,20 @@ static int most_regular(const guess *runs, int n, int64_t enough_rows) {
     is_clear &= i == best || runs[i].n_regular * 8 <= runs[i].n_rows;
   }
   return is_clear ? best : -1;
+}
+
+/// The state behind a stretch without quotes, from its last byte; false if there are quotes or more states than that.
+static bool skip_without_quotes(const qn_csv_border *border, const char *data, int64_t size, qn_csv_state *state) {
+  const qn_csv_dialect *dialect = &border->dialect;
+
+  if (dialect->trim || dialect->comment != '\0' || memchr(data, dialect->quote, (size_t)size) != NULL) {
+    return false;
+  }
+  if (*state != QN_CSV_QUOTED) {
+    const char last = data[size - 1];
+    *state = last == '\n' ? QN_CSV_ROW_START : last == dialect->separator ? QN_CSV_FIELD_START : QN_CSV_UNQUOTED;
+  }
+  return true;
 }
 
 /// Runs the machine from a known place to `offset`.
@@ -95,9 +110,11 @@ static qn_status run_to(qn_csv_border *border, const qn_file *file, qn_csv_place
     int64_t size = window->size < SCAN_CHUNK ? window->size : SCAN_CHUNK;
     size = size < offset - window->offset ? size : offset - window->offset;
     QN_REQUIRE(size > 0, err, QN_ERR_IO, "%s: ends before byte %" PRId64, file->path, offset);
-    scan.ends = border->scratch;
-    scan.n_ends = 0;
-    border->kernels->scan_csv(&border->dialect, window->data, 0, size, &scan);
+    if (!skip_without_quotes(border, window->data, size, &scan.state)) {
+      scan.ends = border->scratch;
+      scan.n_ends = 0;
+      border->kernels->scan_csv(&border->dialect, window->data, 0, size, &scan);
+    }
     qn_input_window_skip(window, size);
   }
   *state = scan.state;
@@ -106,7 +123,8 @@ done:
   return status;
 }
 
-/// Steps 1 and 2 over the bytes [first, offset). *is_found is false if they do not decide.
+/// Step 1 over the bytes [first, offset), and 3 if that many rows are `enough_rows` to believe in; 0: none are. *is_found
+/// is false if they do not decide.
 static qn_status guess_from(qn_csv_border *border, const qn_file *file, int64_t first, int64_t offset,
                             int64_t enough_rows, bool *is_found, qn_csv_state *state, qn_error *err) {
   qn_status status = QN_OK;
@@ -129,7 +147,7 @@ static qn_status guess_from(qn_csv_border *border, const qn_file *file, int64_t 
     }
     n = drop_equal(runs, n);
   }
-  const int best = n == 1 ? 0 : most_regular(runs, n, enough_rows);
+  const int best = n == 1 ? 0 : enough_rows == 0 ? -1 : most_regular(runs, n, enough_rows);
   *is_found = best >= 0;
   if (n == 1) {
     QN_TRY(run_to(border, file, (qn_csv_place){.offset = first + at, .state = runs[0].state}, offset, state, err));
@@ -146,13 +164,15 @@ qn_status qn_csv_border_find(qn_csv_border *border, const qn_file *file, qn_csv_
   qn_status status = QN_OK;
   const int64_t near_bytes = border->near_bytes > 0 ? border->near_bytes : NEAR_BYTES;
   const int64_t far_bytes = border->far_bytes > 0 ? border->far_bytes : FAR_BYTES;
+  const int64_t distance = offset - known.offset;
+  const bool believes = !border->never_believes && distance > far_bytes;
   bool is_found = false;
 
-  if (offset - known.offset > near_bytes) {
-    QN_TRY(guess_from(border, file, offset - near_bytes, offset, ENOUGH_ROWS, &is_found, state, err));
+  if (distance > near_bytes) {
+    QN_TRY(guess_from(border, file, offset - near_bytes, offset, believes ? ENOUGH_ROWS : 0, &is_found, state, err));
   }
-  if (!is_found && offset - known.offset > far_bytes) {
-    QN_TRY(guess_from(border, file, offset - far_bytes, offset, 1, &is_found, state, err));
+  if (!is_found && distance > far_bytes) {
+    QN_TRY(guess_from(border, file, offset - far_bytes, offset, believes ? 1 : 0, &is_found, state, err));
   }
   if (!is_found) {
     QN_TRY(run_to(border, file, known, offset, state, err));

@@ -23,6 +23,7 @@ typedef struct csv_source {
   qn_csv_dialect dialect;
   qn_csv_reject_fn reject;
   void *reject_ctx;
+  bool is_alone; // one rank reads all splits
   qn_buffer description;
 } csv_source;
 
@@ -59,8 +60,10 @@ static qn_status csv_open(const qn_source *base_source, const qn_scan *scan, qn_
   reader->schema = qn_schema_share(scan->schema);
   reader->data_file = -1;
   reader->is_done = true;
-  reader->border = (qn_csv_border){
-      .kernels = qn_scan_kernels_best(), .dialect = source->dialect, .n_columns = source->format.n_file_columns};
+  reader->border = (qn_csv_border){.kernels = qn_scan_kernels_best(),
+                                   .dialect = source->dialect,
+                                   .n_columns = source->format.n_file_columns,
+                                   .never_believes = source->is_alone};
   QN_TRY(qn_csv_rows_init(&reader->rows, &source->dialect, source->format.n_file_columns, err));
   QN_TRY(qn_csv_values_init(&reader->values, &source->dialect, source->format.null_text, source->reject != NULL,
                             err));
@@ -129,7 +132,7 @@ static qn_status check_border(csv_reader *reader, qn_csv_state state, qn_error *
     goto done;
   }
   // without a quote in what it looks at first the other reader cannot go wrong
-  if (reader->has_quotes || state == QN_CSV_QUOTED || end - reader->split.first < NEAR_BYTES) {
+  if (!reader->source->is_alone && (reader->has_quotes || state == QN_CSV_QUOTED || end - reader->split.first < NEAR_BYTES)) {
     QN_TRY(qn_csv_border_find(&reader->border, reader->split.file, first, end, &found, err));
   }
   QN_REQUIRE(found == state, err, QN_ERR_FORMAT,
@@ -438,7 +441,7 @@ qn_status qn_csv_source_new(const qn_file_list *files, const qn_csv_format *form
   csv_source *source = qn_memory_alloc(sizeof *source);
 
   QN_REQUIRE(source != NULL, err, QN_ERR_MEMORY, "no memory for a source");
-  *source = (csv_source){.base.ops = &csv_ops, .reject = reject, .reject_ctx = reject_ctx};
+  *source = (csv_source){.base.ops = &csv_ops, .reject = reject, .reject_ctx = reject_ctx, .is_alone = n_ranks <= 1};
   QN_TRY(copy_format(format, &source->format, err));
   source->dialect = (qn_csv_dialect){
       .separator = format->separator, .quote = format->quote, .comment = format->comment, .trim = format->trim};

@@ -115,7 +115,7 @@ static inline char *io_read_csv(const char *paths, const qn_csv_options *options
   char *text = NULL;
   qn_status status = qn_file_list_resolve(paths, &files, &kit_error);
   status = status == QN_OK ? qn_csv_sniff(&files, options, &format, &kit_error) : status;
-  status = status == QN_OK ? qn_csv_source_new(&files, &format, split_bytes, 1, NULL, NULL, &source, &kit_error) : status;
+  status = status == QN_OK ? qn_csv_source_new(&files, &format, split_bytes, 2, NULL, NULL, &source, &kit_error) : status;
   if (status == QN_OK) {
     text = io_read_all(source);
   } else if (asprintf(&text, "! %s", kit_error.message) < 0) {

@@ -14,11 +14,11 @@ typedef struct {
   int32_t *ref_groups; // by searching
   int32_t *first_rows; // of each group
   int64_t n_groups;
-} sample;
+} key_rows;
 
-static sample sample_new(const qn_batch *batch) {
+static key_rows key_rows_new(const qn_batch *batch) {
   const size_t n = (size_t)batch->n_rows + 1;
-  sample out = {.batch = batch,
+  key_rows out = {.batch = batch,
                 .n_keys = batch->n_columns,
                 .hashes = malloc(n * sizeof(uint64_t)),
                 .groups = malloc(n * sizeof(int32_t)),
@@ -39,11 +39,11 @@ static sample sample_new(const qn_batch *batch) {
   return out;
 }
 
-static void sample_free(sample *sample) {
-  free(sample->hashes);
-  free(sample->groups);
-  free(sample->ref_groups);
-  free(sample->first_rows);
+static void key_rows_free(key_rows *rows) {
+  free(rows->hashes);
+  free(rows->groups);
+  free(rows->ref_groups);
+  free(rows->first_rows);
 }
 
 static qn_group_table *new_table(const qn_batch *batch) {
@@ -57,17 +57,17 @@ static qn_group_table *new_table(const qn_batch *batch) {
 }
 
 // Adds all rows in slices of at most max_rows.
-static void add_slices(qn_group_table *table, sample *sample, int64_t max_rows, kit_random *random) {
+static void add_slices(qn_group_table *table, key_rows *rows, int64_t max_rows, kit_random *random) {
   int64_t first = 0;
-  while (first < sample->batch->n_rows) {
-    const int64_t left = sample->batch->n_rows - first;
+  while (first < rows->batch->n_rows) {
+    const int64_t left = rows->batch->n_rows - first;
     const int64_t wanted = 1 + kit_random_below(random, max_rows);
     const int64_t n = wanted < left ? wanted : left;
     const qn_column *keys[REF_MAX_COLUMNS];
     qn_batch *slice = NULL;
-    QN_CHECK_OK(qn_batch_slice(sample->batch, first, n, &slice, &kit_error));
+    QN_CHECK_OK(qn_batch_slice(rows->batch, first, n, &slice, &kit_error));
     ref_columns(slice, keys);
-    QN_CHECK_OK(qn_group_table_add(table, keys, sample->hashes + first, n, sample->groups + first, &kit_error));
+    QN_CHECK_OK(qn_group_table_add(table, keys, rows->hashes + first, n, rows->groups + first, &kit_error));
     qn_batch_free(slice);
     first += n;
   }
@@ -82,36 +82,36 @@ static int64_t count_different(const int32_t *a, const int32_t *b, int64_t n) {
 }
 
 // The keys of groups [first, first + n) are those of their first rows.
-static void check_keys(const qn_group_table *table, const sample *sample, int64_t first, int64_t n) {
+static void check_keys(const qn_group_table *table, const key_rows *rows, int64_t first, int64_t n) {
   qn_column columns[REF_MAX_COLUMNS];
   const qn_column *keys[REF_MAX_COLUMNS];
   int64_t n_wrong = 0;
   QN_CHECK_OK(qn_group_table_keys(table, first, n, columns, &kit_error));
-  for (int k = 0; k < sample->n_keys; k++) {
+  for (int k = 0; k < rows->n_keys; k++) {
     keys[k] = &columns[k];
-    QN_CHECK_INT(columns[k].type, sample->keys[k]->type);
+    QN_CHECK_INT(columns[k].type, rows->keys[k]->type);
     QN_CHECK_INT(columns[k].n_rows, n);
   }
   for (int64_t i = 0; i < n; i++) {
-    n_wrong += !ref_rows_are_equal(keys, i, sample->keys, sample->first_rows[first + i], sample->n_keys);
-    n_wrong += qn_group_table_hashes(table)[first + i] != sample->hashes[sample->first_rows[first + i]];
+    n_wrong += !ref_rows_are_equal(keys, i, rows->keys, rows->first_rows[first + i], rows->n_keys);
+    n_wrong += qn_group_table_hashes(table)[first + i] != rows->hashes[rows->first_rows[first + i]];
   }
   QN_CHECK_INT(n_wrong, 0);
-  for (int k = 0; k < sample->n_keys; k++) {
+  for (int k = 0; k < rows->n_keys; k++) {
     qn_column_release(&columns[k]);
   }
 }
 
-static void check_table(qn_group_table *table, sample *sample, kit_random *random) {
-  const int64_t n = sample->batch->n_rows;
-  add_slices(table, sample, n < 3 ? 3 : n, random);
-  QN_CHECK_INT(qn_group_table_n_groups(table), sample->n_groups);
-  QN_CHECK_INT(count_different(sample->groups, sample->ref_groups, n), 0);
-  memset(sample->groups, 0x55, (size_t)n * sizeof *sample->groups);
-  qn_group_table_find(table, sample->keys, sample->hashes, n, sample->groups);
-  QN_CHECK_INT(count_different(sample->groups, sample->ref_groups, n), 0);
-  check_keys(table, sample, 0, sample->n_groups);
-  check_keys(table, sample, sample->n_groups / 3, sample->n_groups / 2);
+static void check_table(qn_group_table *table, key_rows *rows, kit_random *random) {
+  const int64_t n = rows->batch->n_rows;
+  add_slices(table, rows, n < 3 ? 3 : n, random);
+  QN_CHECK_INT(qn_group_table_n_groups(table), rows->n_groups);
+  QN_CHECK_INT(count_different(rows->groups, rows->ref_groups, n), 0);
+  memset(rows->groups, 0x55, (size_t)n * sizeof *rows->groups);
+  qn_group_table_find(table, rows->keys, rows->hashes, n, rows->groups);
+  QN_CHECK_INT(count_different(rows->groups, rows->ref_groups, n), 0);
+  check_keys(table, rows, 0, rows->n_groups);
+  check_keys(table, rows, rows->n_groups / 3, rows->n_groups / 2);
 }
 
 static void groups_are_those_of_a_search(void) {
@@ -119,14 +119,14 @@ static void groups_are_those_of_a_search(void) {
   for (int s = 0; s < REF_N_SCHEMAS; s++) {
     for (int z = 0; z < REF_N_SIZES; z++) {
       qn_batch *batch = kit_random_batch(&random, ref_schemas[s], ref_sizes[z]);
-      sample rows = sample_new(batch);
+      key_rows rows = key_rows_new(batch);
       qn_group_table *table = new_table(batch);
       check_table(table, &rows, &random);
       qn_group_table_clear(table);
       QN_CHECK_INT(qn_group_table_n_groups(table), 0);
       check_table(table, &rows, &random);
       qn_group_table_free(table);
-      sample_free(&rows);
+      key_rows_free(&rows);
       qn_batch_free(batch);
     }
   }
@@ -136,7 +136,7 @@ static void rows_that_were_not_added_are_not_found(void) {
   kit_random random = {.state = 4};
   for (int s = 0; s < REF_N_SCHEMAS; s++) {
     qn_batch *batch = kit_random_batch(&random, ref_schemas[s], 600);
-    sample rows = sample_new(batch);
+    key_rows rows = key_rows_new(batch);
     qn_group_table *table = new_table(batch);
     int64_t n_wrong = 0;
     qn_group_table_find(table, rows.keys, rows.hashes, 600, rows.groups);
@@ -151,7 +151,7 @@ static void rows_that_were_not_added_are_not_found(void) {
     }
     QN_CHECK_INT(n_wrong, 0);
     qn_group_table_free(table);
-    sample_free(&rows);
+    key_rows_free(&rows);
     qn_batch_free(batch);
   }
 }
@@ -160,7 +160,7 @@ static void equal_hashes_do_not_make_equal_keys(void) {
   kit_random random = {.state = 5};
   for (int s = 0; s < REF_N_SCHEMAS; s++) {
     qn_batch *batch = kit_random_batch(&random, ref_schemas[s], 700);
-    sample rows = sample_new(batch);
+    key_rows rows = key_rows_new(batch);
     qn_group_table *table = new_table(batch);
     for (int64_t i = 0; i < 700; i++) {
       rows.hashes[i] = qn_column_is_null(rows.keys[0], i) ? 7 : rows.hashes[i] & 0x8000000000000001u;
@@ -168,7 +168,7 @@ static void equal_hashes_do_not_make_equal_keys(void) {
     }
     check_table(table, &rows, &random);
     qn_group_table_free(table);
-    sample_free(&rows);
+    key_rows_free(&rows);
     qn_batch_free(batch);
   }
 }
@@ -260,13 +260,13 @@ static void all_equal_rows_are_one_group(void) {
   qn_batch *same = NULL;
   int32_t rows[N] = {0};
   QN_CHECK_OK(qn_batch_gather(batch, rows, N, &same, &kit_error));
-  sample sample = sample_new(same);
+  key_rows all = key_rows_new(same);
   qn_group_table *table = new_table(same);
   kit_random random = {.state = 6};
-  check_table(table, &sample, &random);
+  check_table(table, &all, &random);
   QN_CHECK_INT(qn_group_table_n_groups(table), 1);
   qn_group_table_free(table);
-  sample_free(&sample);
+  key_rows_free(&all);
   qn_batch_free(same);
   qn_batch_free(batch);
 }

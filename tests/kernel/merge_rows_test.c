@@ -6,24 +6,24 @@
 
 enum { MAX_RUNS = 40 };
 
-typedef struct run {
+typedef struct sorted_run {
   qn_batch *batch;
   int32_t *rows; // in order
   int64_t next;  // place in rows
   qn_buffer bytes;
   qn_buffer offsets;
-} run;
+} sorted_run;
 
-static void run_open(run *run, qn_batch *batch, const qn_order *orders) {
+static void run_open(sorted_run *run, qn_batch *batch, const qn_order *orders) {
   const qn_column *keys[REF_MAX_COLUMNS];
-  *run = (struct run){.batch = batch, .rows = malloc(((size_t)batch->n_rows + 1) * sizeof(int32_t))};
+  *run = (sorted_run){.batch = batch, .rows = malloc(((size_t)batch->n_rows + 1) * sizeof(int32_t))};
   ref_columns(batch, keys);
   QN_CHECK_OK(qn_sort_rows(keys, orders, batch->n_columns, batch->n_rows, run->rows, &kit_error));
   QN_CHECK_OK(
       qn_sort_keys_encode(keys, orders, batch->n_columns, batch->n_rows, &run->bytes, &run->offsets, &kit_error));
 }
 
-static const uint8_t *run_key(const run *run, int64_t *size) {
+static const uint8_t *run_key(const sorted_run *run, int64_t *size) {
   if (run->next == run->batch->n_rows) {
     *size = 0;
     return NULL;
@@ -34,7 +34,7 @@ static const uint8_t *run_key(const run *run, int64_t *size) {
   return run->bytes.data + offsets[row];
 }
 
-static void run_close(run *run) {
+static void run_close(sorted_run *run) {
   qn_batch_free(run->batch);
   free(run->rows);
   qn_buffer_release(&run->bytes);
@@ -42,7 +42,7 @@ static void run_close(run *run) {
 }
 
 // Equal rows come from lower runs first.
-static void check_step(const run *runs, int before, int64_t row_before, int now, int64_t row_now,
+static void check_step(const sorted_run *runs, int before, int64_t row_before, int now, int64_t row_now,
                        const qn_order *orders) {
   const qn_column *keys_before[REF_MAX_COLUMNS], *keys_now[REF_MAX_COLUMNS];
   ref_columns(runs[before].batch, keys_before);
@@ -52,7 +52,7 @@ static void check_step(const run *runs, int before, int64_t row_before, int now,
   QN_CHECK(order < 0 || (order == 0 && before <= now));
 }
 
-static void merge_and_check(run *runs, int n_runs, const qn_order *orders) {
+static void merge_and_check(sorted_run *runs, int n_runs, const qn_order *orders) {
   qn_merge merge = {0};
   int64_t n_left = 0;
   int64_t size = 0;
@@ -86,7 +86,7 @@ static void merged_runs_are_in_order(void) {
   kit_random random = {.state = 41};
   for (int s = 0; s < 4; s++) {
     for (int n_runs = 0; n_runs < MAX_RUNS; n_runs = n_runs * 2 + 1) {
-      run runs[MAX_RUNS];
+      sorted_run runs[MAX_RUNS];
       const qn_order orders[2] = {{.is_descending = s % 2 == 1}, {.nulls_first = true}};
       for (int r = 0; r < n_runs; r++) {
         run_open(&runs[r], kit_random_batch(&random, schemas[s], kit_random_below(&random, 70)), orders);
