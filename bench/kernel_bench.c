@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nanoseconds per row of the kernels that group-by, join and sort stand on: one process, data made up here. Each figure is
-// the best of three runs.
+// Nanoseconds per row of the kernels that group-by, join and sort stand on: one process, data made up here.
+// Each figure is the best of three runs.
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -27,7 +27,7 @@ struct qn_comm {
 
   int64_t epoch; // the run, counted from 1
   qn_phase phase;
-  int depth;               // deliver functions on the stack
+  int64_t delivering;      // the exchange whose deliver function runs innermost; INT64_MAX: none
   qn_incoming_list future; // messages of runs that this rank has not begun
   qn_incoming_list early;  // of exchanges and claims that it has not opened
 

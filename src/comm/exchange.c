@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The receiving half of an exchange, and its life. Messages that come are queued, and delivered whenever somebody
-// polls, unless the deliver function is already running further down the stack. A delivered message is acknowledged,
-// so what queues up here is bounded by the window.
+// polls; while a deliver function runs, only those of exchanges further down the chain. A delivered message is
+// acknowledged, so what queues up here is bounded by the window.
 #include "comm/exchange.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -89,6 +89,12 @@ qn_status qn_exchange_check(const qn_exchange *exchange, qn_error *err) {
   if (exchange->comm == NULL) {
     return qn_fail(err, QN_ERR_ARG, "an exchange of a run that has ended; open a new one in each run");
   }
+  if (!qn_exchange_may_deliver(exchange)) {
+    return qn_fail(err, QN_ERR_ARG,
+                   "the deliver function of exchange %" PRId64 " feeds exchange %" PRId64
+                   " of the run: an exchange must be opened before those that feed it",
+                   exchange->comm->delivering, exchange->channel);
+  }
   return qn_comm_check(exchange->comm, err);
 }
 
@@ -161,11 +167,10 @@ qn_status qn_exchange_accept_take(qn_comm *comm, qn_incoming *incoming, bool *is
 static qn_status call_deliver(qn_exchange *exchange, const qn_batch *batch, int source, qn_error *err) {
   qn_comm *comm = exchange->comm;
   exchange->counts.rows_received += batch->n_rows;
-  exchange->is_delivering = true;
-  comm->depth++;
+  const int64_t outer = comm->delivering;
+  comm->delivering = exchange->channel;
   const qn_status status = exchange->deliver(exchange->ctx, batch, source, err);
-  comm->depth--;
-  exchange->is_delivering = false;
+  comm->delivering = outer;
   comm->transport.n_events++;
   return status;
 }
@@ -227,7 +232,7 @@ done:
 
 // The queue to deliver from, or NULL if nothing can be delivered now.
 static qn_arrival_queue *find_queue(const qn_exchange *exchange) {
-  if (exchange->is_delivering || exchange->turn >= exchange->n_queues) {
+  if (!qn_exchange_may_deliver(exchange) || exchange->turn >= exchange->n_queues) {
     return NULL;
   }
   qn_arrival_queue *queue = &exchange->queues[exchange->turn];
@@ -263,7 +268,7 @@ qn_status qn_exchange_deliver_all(qn_comm *comm, qn_error *err) {
 qn_status qn_exchange_keep(qn_exchange *exchange, const qn_batch *batch, qn_error *err) {
   const bool is_next = !exchange->in_rank_order ||
                        (exchange->turn == exchange->rank && exchange->queues[exchange->rank].first == NULL);
-  if (exchange->is_delivering || !is_next) {
+  if (!is_next) {
     return queue_arrival(exchange, exchange->rank, NULL, batch, err);
   }
   qn_error own = {0};
@@ -290,7 +295,6 @@ qn_status qn_exchange_finish(qn_exchange *exchange, qn_error *err) {
   if (exchange->is_finished) {
     return QN_OK;
   }
-  QN_REQUIRE(!exchange->is_delivering, err, QN_ERR_ARG, "an exchange is finished by its own deliver function");
   QN_TRY(qn_exchange_flush(exchange, err));
   QN_TRY(queue_arrival(exchange, exchange->rank, NULL, NULL, err));
   while (has_departures(exchange)) {

@@ -3,9 +3,12 @@
 // non-blocking message. Whoever waits, for room in its window or for the end, delivers what has arrived.
 //
 // Memory is bounded: at most `window` unacknowledged messages per pair of ranks (the receiver acknowledges after
-// delivery), message size chosen from the budget and the number of ranks. Several exchanges may be open at once, one
-// feeding the next: while an exchange's deliver function runs, its own arrivals queue up and those of the others are
-// delivered; the last one in the chain can always be delivered, hence the chain makes progress.
+// delivery), message size chosen from the budget and the number of ranks.
+//
+// Several exchanges may be open at once, the deliver function of one scattering into the next. What a deliver function
+// feeds must be opened before its own exchange: then, while it waits, exactly the exchanges opened before its own are
+// delivered. So whoever waits goes on with everything that those it waits for may wait for, the first one opened can
+// always be delivered, and the chain makes progress.
 #pragma once
 #include <stdint.h>
 #include "column/batch.h"
@@ -25,7 +28,8 @@ typedef struct qn_exchange_options {
                         // the ranks before it need nothing of it until they finish this exchange
 } qn_exchange_options;
 
-/// Local in effect, but every rank opens its exchanges in the same order within a run.
+/// Local in effect, but every rank opens its exchanges in the same order within a run, those further down a chain
+/// first. In a run that succeeds every exchange is finished on every rank.
 qn_status qn_exchange_open(qn_comm *comm, const qn_schema *schema, const qn_exchange_options *options,
                            qn_deliver_fn deliver, void *ctx, qn_exchange **out, qn_error *err);
 /// Sends row i of the batch to rank destinations[i]. May deliver and wait.

@@ -47,7 +47,7 @@ struct qn_exchange {
   int rank, size;
   int window;
   bool in_rank_order, waits_for_turn;
-  bool is_delivering, is_finished;
+  bool is_finished;
 
   // Sending.
   int64_t buffer_bytes; // of one destination
@@ -65,6 +65,10 @@ struct qn_exchange {
   qn_exchange_counts counts;
 };
 
+/// True if its rows may be delivered now: only those of exchanges opened before the one whose deliver function runs.
+static inline bool qn_exchange_may_deliver(const qn_exchange *exchange) {
+  return exchange->channel < exchange->comm->delivering;
+}
 /// QN_OK if the exchange can be used: its run goes on and nobody has failed.
 qn_status qn_exchange_check(const qn_exchange *exchange, qn_error *err);
 /// Hands rows of this rank to itself: delivers them, or queues them if others come first.

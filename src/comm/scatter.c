@@ -65,7 +65,7 @@ static bool must_wait(const qn_exchange *exchange, const qn_destination *to) {
   if (to->first == NULL && to->n_unacknowledged < exchange->window) {
     return false;
   }
-  return !exchange->in_rank_order || to->has_credit || (exchange->waits_for_turn && exchange->comm->depth == 0);
+  return !exchange->in_rank_order || to->has_credit || (exchange->waits_for_turn && exchange->comm->delivering == INT64_MAX);
 }
 
 static qn_status wait_for_room(qn_exchange *exchange, int destination, qn_error *err) {

@@ -50,6 +50,7 @@ void qn_transport_release(qn_transport *transport) {
   free(transport->requests);
   free(transport->operations);
   free(transport->completed);
+  free(transport->statuses);
   free(transport->assembling);
   free(transport->seen);
   *transport = (qn_transport){0};
@@ -72,7 +73,9 @@ static qn_status reserve_operations(qn_transport *transport, int64_t more, qn_er
   transport->operations = operations != NULL ? operations : transport->operations;
   int *completed = realloc(transport->completed, (size_t)capacity * sizeof *completed);
   transport->completed = completed != NULL ? completed : transport->completed;
-  QN_REQUIRE(requests != NULL && operations != NULL && completed != NULL, err, QN_ERR_MEMORY,
+  MPI_Status *statuses = realloc(transport->statuses, (size_t)capacity * sizeof *statuses);
+  transport->statuses = statuses != NULL ? statuses : transport->statuses;
+  QN_REQUIRE(requests != NULL && operations != NULL && completed != NULL && statuses != NULL, err, QN_ERR_MEMORY,
              "no memory for %" PRId64 " messages under way", capacity);
   transport->capacity = (int)capacity;
 
@@ -155,7 +158,7 @@ static qn_status complete_operations(qn_transport *transport, qn_error *err) {
     return QN_OK;
   }
   TRY_MPI(MPI_Testsome(transport->n_operations, transport->requests, &n_completed, transport->completed,
-                       MPI_STATUSES_IGNORE),
+                       transport->statuses),
           "MPI_Testsome");
   if (n_completed <= 0) {
     return QN_OK;

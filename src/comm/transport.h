@@ -23,6 +23,7 @@ typedef struct qn_transport {
   MPI_Request *requests; // [capacity], and beside it:
   qn_operation *operations;
   int *completed;
+  MPI_Status *statuses;
 
   qn_incoming_list incoming; // in the order they came
   qn_incoming **assembling;  // [size] the message from that rank whose pieces are coming

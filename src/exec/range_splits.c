@@ -181,7 +181,7 @@ static int compare_to_bound(const qn_range_splits *splits, const range_point *bo
   const int64_t shared = size < bound->size ? size : bound->size;
   const int order = shared == 0 ? 0 : memcmp(key, bound->key, (size_t)shared);
   if (order != 0) {
-    return order;
+    return order < 0 ? -1 : 1; // memcmp may give any number, UNSURE too
   }
   if (size > bound->size) {
     return 1;

@@ -14,7 +14,7 @@
 #include "exec/spool.h"
 
 enum {
-  ROW_COST = 48,              // bytes that sorting takes for each row beyond the row itself, about
+  ROW_COST = 64,              // bytes that sorting takes for each row beyond the row and its key, about
   LEAST_FAN_IN = 8,           // runs merged at once
   MOST_FAN_IN = 64,
   LEAST_BATCH_ROWS = 16,      // given out, where rows are large
@@ -198,12 +198,19 @@ static bool is_too_large(const qn_sorter *sorter, const qn_batch *batch) {
   return false;
 }
 
+// Memory that sorting a run takes beyond its rows; keys are taken to be as large as rows. Twice that if ties are
+// sorted apart.
+static int64_t cost_of_sorting(const qn_sorter *sorter, int64_t n_rows, int64_t n_bytes) {
+  return (n_bytes + n_rows * ROW_COST) * (sorter->n_main < sorter->n_keys ? 2 : 1);
+}
+
 // Ends the run if it has its share of memory, or if memory is short and the run is worth a file of its own.
 static qn_status make_room(qn_sorter *sorter, const qn_batch *batch, int64_t n_bytes, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t budget = qn_memory_budget();
-  const int64_t sort_cost = (sorter->rows.n_rows + batch->n_rows) * ROW_COST;
-  const int64_t cost = sorter->rows_bytes + n_bytes + sort_cost;
+  const int64_t run_bytes = sorter->rows_bytes + n_bytes;
+  const int64_t sort_cost = cost_of_sorting(sorter, sorter->rows.n_rows + batch->n_rows, run_bytes);
+  const int64_t cost = 2 * run_bytes + sort_cost; // builders have up to twice the room they need
   const int64_t most = budget > 0 && budget / 2 < most_run_cost ? budget / 2 : most_run_cost;
 
   if (sorter->rows.n_rows == 0) {

@@ -141,7 +141,8 @@ qn_status qn_bind_column(qn_binder *binder, const json_t *ref, const qn_expr **o
     goto done;
   }
   qn_expr *node = qn_arena_alloc(binder->arena, sizeof *node);
-  if (node == NULL) {
+  const char *kept = qn_arena_string(binder->arena, scope->schema->fields[column].name);
+  if (node == NULL || kept == NULL) {
     return qn_bind_no_memory(binder);
   }
   const int place = name.location - binder->prefix - binder->item_first;
@@ -149,7 +150,8 @@ qn_status qn_bind_column(qn_binder *binder, const json_t *ref, const qn_expr **o
                          .type = scope->schema->fields[column].type,
                          .location = place >= 0 ? place : -1,
                          .text = binder->item_text,
-                         .column = scope->first_column + column};
+                         .column = scope->first_column + column,
+                         .name = kept};
   memcpy(node, &value, sizeof value);
   *out = node;
 

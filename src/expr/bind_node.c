@@ -155,7 +155,7 @@ static qn_status new_parent(qn_binder *binder, qn_expr node, int location, const
   node.column = -1;
   QN_TRY(new_node(binder, node, location, &made));
   *out = made;
-  if (n_args > 0 && all_constant(args, n_args)) {
+  if (all_constant(args, n_args)) {
     QN_TRY(fold(binder, made, out));
   }
 

@@ -59,6 +59,7 @@ struct qn_expr {
   int location;     // where in text; -1 if unknown
   const char *text; // of the whole expression it was written in
   int column;       // of a column
+  const char *name; // of a column, as the schema has it
   const qn_column *value; // of a constant: one row
   int n_args;
   const qn_expr *const *args;

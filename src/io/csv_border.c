@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { NEAR_BYTES = 16 * 1024, FAR_BYTES = 1024 * 1024, SCAN_CHUNK = 4 * 1024, ENOUGH_ROWS = 8 };
+enum { NEAR_BYTES = 16 * 1024, EXACT_BYTES = 4 * 1024 * 1024, FAR_BYTES = 1024 * 1024, SCAN_CHUNK = 4 * 1024, ENOUGH_ROWS = 8 };
 
 /// The machine run from one of the states it may be in at the first byte looked at.
 typedef struct guess {
@@ -164,15 +164,16 @@ qn_status qn_csv_border_find(qn_csv_border *border, const qn_file *file, qn_csv_
   qn_status status = QN_OK;
   const int64_t near_bytes = border->near_bytes > 0 ? border->near_bytes : NEAR_BYTES;
   const int64_t far_bytes = border->far_bytes > 0 ? border->far_bytes : FAR_BYTES;
+  const int64_t exact_bytes = border->exact_bytes > 0 ? border->exact_bytes : EXACT_BYTES;
   const int64_t distance = offset - known.offset;
-  const bool believes = !border->never_believes && distance > far_bytes;
+  const bool believes = !border->never_believes && distance > exact_bytes;
   bool is_found = false;
 
   if (distance > near_bytes) {
     QN_TRY(guess_from(border, file, offset - near_bytes, offset, believes ? ENOUGH_ROWS : 0, &is_found, state, err));
   }
-  if (!is_found && distance > far_bytes) {
-    QN_TRY(guess_from(border, file, offset - far_bytes, offset, believes ? 1 : 0, &is_found, state, err));
+  if (!is_found && believes && distance > far_bytes) {
+    QN_TRY(guess_from(border, file, offset - far_bytes, offset, 1, &is_found, state, err));
   }
   if (!is_found) {
     QN_TRY(run_to(border, file, known, offset, state, err));

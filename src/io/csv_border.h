@@ -22,7 +22,8 @@ typedef struct qn_csv_border {
   qn_csv_dialect dialect;
   int n_columns;
   bool never_believes;           // leave out step 3
-  int64_t near_bytes, far_bytes; // looked at in step 1, and in steps 2 and 4; 0: 16 KiB and 1 MiB
+  // How many bytes are looked at in step 1, are near in step 2, and are more in step 4; 0: 16 KiB, 4 MiB, 1 MiB.
+  int64_t near_bytes, exact_bytes, far_bytes;
   qn_input_window window;        // not the one of the reader
   uint32_t *scratch;
 } qn_csv_border;

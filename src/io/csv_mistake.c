@@ -4,19 +4,21 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/utf8.h"
 
 enum { SHOWN_BYTES = 60 };
 
-/// A field's text for a message: cut, and with a ? for what is not printable ASCII or part of a UTF-8 character.
+/// A field's text for a message: cut, and with a ? for control characters and for what is not UTF-8.
 static void show_text(const char *text, int64_t size, char out[SHOWN_BYTES + 8]) {
   int64_t n = size < SHOWN_BYTES ? size : SHOWN_BYTES;
 
   while (n < size && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) {
     n--;
   }
+  const bool is_utf8 = qn_utf8_find_invalid(text, n) < 0;
   for (int64_t i = 0; i < n; i++) {
     const unsigned char byte = (unsigned char)text[i];
-    out[i] = byte < 0x20 || byte == 0x7f ? '?' : (char)byte;
+    out[i] = byte < 0x20 || byte == 0x7f || (byte > 0x7f && !is_utf8) ? '?' : (char)byte;
   }
   snprintf(out + n, 8, "%s", n < size ? "..." : "");
 }

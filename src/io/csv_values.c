@@ -334,7 +334,7 @@ static qn_status convert_text(conversion *c, int64_t data_size, qn_column *colum
     most += size;
   }
   QN_TRY(qn_buffer_reserve(&offsets, (c->rows->n_rows + 1) * (int64_t)sizeof(int32_t), err));
-  QN_TRY(qn_buffer_reserve(&bytes, most, err));
+  QN_TRY(qn_buffer_reserve(&bytes, most + 1, err));
   QN_TRY(write_texts(c, (int32_t *)offsets.data, bytes.data, &n_bytes, err));
   if (c->type == QN_UTF8) {
     check_utf8(c, (const int32_t *)offsets.data, bytes.data, data_size);

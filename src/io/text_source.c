@@ -204,7 +204,7 @@ static qn_status make_column(const text_reader *reader, int64_t n_lines, qn_colu
   int64_t n_bytes = 0, first = 0;
 
   QN_TRY(qn_buffer_reserve(&offsets_buffer, (n_lines + 1) * (int64_t)sizeof(int32_t), err));
-  QN_TRY(qn_buffer_reserve(&bytes_buffer, reader->ends[n_lines - 1], err));
+  QN_TRY(qn_buffer_reserve(&bytes_buffer, reader->ends[n_lines - 1] + (int64_t)1, err));
   int32_t *offsets = (int32_t *)offsets_buffer.data;
   uint8_t *bytes = bytes_buffer.data;
   for (int64_t i = 0; i < n_lines; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Aggregates: which kinds take which types, and the way every update and merge goes: in blocks of rows from which nulls and
-// skipped rows are taken out first, so that no aggregate looks at validity.
+// Aggregates: which kinds take which types, and the way every update and merge goes: in blocks of rows from
+// which nulls and skipped rows are taken out first, so that no aggregate looks at validity.
 #include "kernel/accumulate.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -200,14 +200,19 @@ static qn_status take_rows(qn_accumulator *accumulator, const qn_column *argumen
                            const int32_t *groups, int64_t n_rows, const uint8_t *skip, const int64_t *order,
                            qn_error *err) {
   qn_status status = QN_OK;
-  const bool has_gaps = skip != NULL || (argument != NULL && argument->n_nulls != 0 && argument->validity != NULL);
+  const bool has_gaps =
+      skip != NULL || (argument != NULL && argument->n_nulls != 0 && argument->validity != NULL);
   int32_t rows[QN_UPDATE_ROWS];
   int32_t kept_groups[QN_UPDATE_ROWS];
 
   for (int64_t first = 0; first < n_rows; first += QN_UPDATE_ROWS) {
     const int64_t n_block = n_rows - first < QN_UPDATE_ROWS ? n_rows - first : QN_UPDATE_ROWS;
-    qn_update block = {
-        .argument = argument, .groups = groups + first, .first = first, .n_block = n_block, .n = n_block, .order = order};
+    qn_update block = {.argument = argument,
+                       .groups = groups + first,
+                       .first = first,
+                       .n_block = n_block,
+                       .n = n_block,
+                       .order = order};
     if (has_gaps) {
       block.n = choose_rows(&block, skip, groups, rows, kept_groups);
       block.rows = rows;
@@ -230,12 +235,13 @@ qn_status qn_accumulator_update(qn_accumulator *accumulator, const qn_column *ar
   qn_status status = QN_OK;
   const qn_aggregate_kind kind = accumulator->kind;
 
-  QN_REQUIRE(kind == QN_AGG_COUNT_ROWS || (argument != NULL && argument->type == accumulator->argument), err, QN_ERR_TYPE,
-             "%s of %s was given %s", kind_name(kind), qn_type_name(accumulator->argument),
+  QN_REQUIRE(kind == QN_AGG_COUNT_ROWS || (argument != NULL && argument->type == accumulator->argument), err,
+             QN_ERR_TYPE, "%s of %s was given %s", kind_name(kind), qn_type_name(accumulator->argument),
              argument != NULL ? qn_type_name(argument->type) : "nothing");
   QN_REQUIRE(kind != QN_AGG_FIRST || order != NULL, err, QN_ERR_ARG, "first was given no order");
   QN_TRY(grow(accumulator, n_groups, err));
-  QN_TRY(take_rows(accumulator, kind == QN_AGG_COUNT_ROWS ? NULL : argument, NULL, groups, n_rows, skip, order, err));
+  QN_TRY(take_rows(accumulator, kind == QN_AGG_COUNT_ROWS ? NULL : argument, NULL, groups, n_rows, skip,
+                   order, err));
 
 done:
   return status;

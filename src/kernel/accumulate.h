@@ -32,8 +32,9 @@ typedef enum {
 
 typedef struct qn_accumulator qn_accumulator;
 
-/// The type of the result; QN_ERR_TYPE if the aggregate does not take such an argument. sum of int32 and int64 is int64 (overflow is an
-/// error), of floats float64; avg, variance, stddev are float64; count is int64; min, max, first, any have the argument's type; approx_quantile is float64.
+/// The type of the result; QN_ERR_TYPE if the aggregate does not take such an argument. sum of int32 and
+/// int64 is int64 (overflow is an error), of floats float64; avg, variance, stddev are float64; count is
+/// int64; min, max, first, any have the argument's type; approx_quantile is float64.
 qn_status qn_aggregate_type(qn_aggregate_kind kind, qn_type argument, qn_type *out, qn_error *err);
 /// Columns of the state that passes between ranks: types [*n_columns <= 4].
 void qn_aggregate_state_types(qn_aggregate_kind kind, qn_type argument, qn_type *types, int *n_columns);
@@ -42,8 +43,9 @@ void qn_aggregate_state_types(qn_aggregate_kind kind, qn_type argument, qn_type 
 qn_status qn_accumulator_new(qn_aggregate_kind kind, qn_type argument, double parameter, qn_accumulator **out,
                              qn_error *err);
 void qn_accumulator_free(qn_accumulator *accumulator);
-/// Rows rows of `argument` (NULL for count(*)) into groups[i]; groups are < n_groups, new groups begin empty. Null arguments are left out (first and any too).
-/// `skip`: if not NULL rows with skip[i] != 0 are left out. `order` [n_rows] (only first; else NULL): the value with the smallest order wins.
+/// Rows rows of `argument` (NULL for count(*)) into groups[i]; groups are < n_groups, new groups begin empty.
+/// Null arguments are left out (first and any too). `skip`: if not NULL rows with skip[i] != 0 are left out.
+/// `order` [n_rows] (only first; else NULL): the value with the smallest order wins.
 qn_status qn_accumulator_update(qn_accumulator *accumulator, const qn_column *argument, const int32_t *groups,
                                 int64_t n_rows, int64_t n_groups, const uint8_t *skip, const int64_t *order,
                                 qn_error *err);

@@ -17,7 +17,8 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   qn_status status = QN_OK;
   const int64_t before = accumulator->n_groups;
 
-  QN_TRY(qn_array_grow((void **)&self->counts, &self->capacity, n_groups, (int64_t)sizeof *self->counts, err));
+  QN_TRY(
+      qn_array_grow((void **)&self->counts, &self->capacity, n_groups, (int64_t)sizeof *self->counts, err));
   memset(self->counts + before, 0, (size_t)(n_groups - before) * sizeof *self->counts);
 
 done:
@@ -38,7 +39,8 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
   return QN_OK;
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   int64_t *counts = ((count_accumulator *)accumulator)->counts;
   int64_t scratch[QN_UPDATE_ROWS];
   const int64_t *more = qn_update_load_ints(block, &state[0], scratch);
@@ -50,7 +52,8 @@ static qn_status merge(qn_accumulator *accumulator, const qn_update *block, cons
   return QN_OK;
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const count_accumulator *self = (const count_accumulator *)accumulator;
   qn_status status = QN_OK;
   void *values = NULL;

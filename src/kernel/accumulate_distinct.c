@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// approx_count_distinct. Up to 128 different values a group keeps their 64-bit hashes, and the count is exact; beyond that it is a HyperLogLog of 4096 registers
-// (Flajolet et al. 2007) with Ertl's estimator (2017, "New cardinality estimation algorithms for HyperLogLog sketches",
-// algorithm 6), standard error 1.04 / sqrt(4096) = 1.6 %. Which of the two depends on the set of values alone, so
-// any order of updates and merges gives the same answer.
+// approx_count_distinct. Up to 128 different values a group keeps their 64-bit hashes, and the count is
+// exact; beyond that it is a HyperLogLog of 4096 registers (Flajolet et al. 2007) with Ertl's estimator
+// (2017, "New cardinality estimation algorithms for HyperLogLog sketches", algorithm 6), standard error 1.04
+// / sqrt(4096) = 1.6 %. Which of the two depends on the set of values alone, so any order of updates and
+// merges gives the same answer.
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -24,9 +25,9 @@ enum {
 };
 
 typedef struct {
-  int64_t offset;  // in the pool; 0: no value yet
-  int16_t n;       // hashes
-  int8_t class_of; // of the hash table; of REGISTER_CLASS: registers instead
+  int64_t offset;   // in the pool; 0: no value yet
+  int16_t n;        // hashes
+  uint8_t class_of; // of the hash table; of REGISTER_CLASS: registers instead
 } distinct_group;
 
 typedef struct {
@@ -41,7 +42,8 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   qn_status status = QN_OK;
   const int64_t before = accumulator->n_groups;
 
-  QN_TRY(qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
+  QN_TRY(
+      qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
   memset(self->groups + before, 0, (size_t)(n_groups - before) * sizeof *self->groups);
 
 done:
@@ -89,7 +91,7 @@ static qn_status move_hashes(distinct_accumulator *self, distinct_group *group, 
     qn_word_pool_give(&self->pool, before, group->offset);
   }
   group->offset = offset;
-  group->class_of = (int8_t)after;
+  group->class_of = (uint8_t)after;
 
 done:
   return status;
@@ -154,7 +156,8 @@ static qn_status merge_registers(distinct_accumulator *self, distinct_group *gro
   uint8_t *registers = (uint8_t *)(self->pool.words + group->offset);
   for (int r = 0; r < N_REGISTERS; r++) {
     QN_REQUIRE(more[r] <= MAX_RANK, err, QN_ERR_FORMAT,
-               "a state of approx_count_distinct has %d in register %d, at most %d is possible", more[r], r, MAX_RANK);
+               "a state of approx_count_distinct has %d in register %d, at most %d is possible", more[r], r,
+               MAX_RANK);
     registers[r] = more[r] > registers[r] ? more[r] : registers[r];
   }
 
@@ -162,7 +165,8 @@ done:
   return status;
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   distinct_accumulator *self = (distinct_accumulator *)accumulator;
   qn_status status = QN_OK;
 
@@ -208,7 +212,8 @@ static qn_status append_state(const distinct_accumulator *self, const distinct_g
   return qn_column_builder_append_text(builder, hashes, 8 * n, err);
 }
 
-static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                       qn_error *err) {
   const distinct_accumulator *self = (const distinct_accumulator *)accumulator;
   qn_status status = QN_OK;
   qn_column_builder builder;
@@ -275,7 +280,8 @@ static double estimate(const uint8_t *registers) {
   return m * m / (2.0 * M_LN2 * z);
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const distinct_accumulator *self = (const distinct_accumulator *)accumulator;
   qn_status status = QN_OK;
   void *values = NULL;

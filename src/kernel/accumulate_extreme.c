@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// min, max, bool_and, bool_or and any_value (the smallest, so that it does not depend on the order of rows) of fixed-width types. Every type becomes an ordered integer, and a maximum is the
-// minimum of the inverted integers: one loop does all.
+// min, max, bool_and, bool_or and any_value (the smallest, so that it does not depend on the order of rows)
+// of fixed-width types. Every type becomes an ordered integer, and a maximum is the minimum of the inverted
+// integers: one loop does all.
 #include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -57,7 +58,8 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   extreme_accumulator *self = (extreme_accumulator *)accumulator;
   qn_status status = QN_OK;
 
-  QN_TRY(qn_array_grow((void **)&self->least, &self->least_capacity, n_groups, (int64_t)sizeof *self->least, err));
+  QN_TRY(qn_array_grow((void **)&self->least, &self->least_capacity, n_groups, (int64_t)sizeof *self->least,
+                       err));
   for (int64_t g = accumulator->n_groups; g < n_groups; g++) {
     self->least[g] = INT64_MAX;
   }
@@ -67,8 +69,8 @@ done:
 }
 
 // Marks the groups that have INT64_MAX in this block.
-static qn_status mark_largest(extreme_accumulator *self, const qn_update *block, const int64_t *words, int64_t invert,
-                              qn_error *err) {
+static qn_status mark_largest(extreme_accumulator *self, const qn_update *block, const int64_t *words,
+                              int64_t invert, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n_groups = self->head.n_groups;
 
@@ -118,7 +120,8 @@ done:
   return status;
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   (void)state; // its only column is the block's argument
   return update(accumulator, block, err);
 }
@@ -143,7 +146,8 @@ static void store_word(qn_type type, int64_t word, void *values, int64_t i) {
   }
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const extreme_accumulator *self = (const extreme_accumulator *)accumulator;
   const int64_t invert = inversion(accumulator);
   qn_status status = QN_OK;

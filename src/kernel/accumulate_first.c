@@ -8,7 +8,7 @@
 #include "kernel/grow_array.h"
 
 typedef struct {
-  int64_t order; // INT64_MAX: no value yet
+  int64_t order;  // INT64_MAX: no value yet
   uint64_t value; // the value's bytes at the front
 } first_value;
 
@@ -22,7 +22,8 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   first_accumulator *self = (first_accumulator *)accumulator;
   qn_status status = QN_OK;
 
-  QN_TRY(qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
+  QN_TRY(
+      qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
   for (int64_t g = accumulator->n_groups; g < n_groups; g++) {
     self->groups[g] = (first_value){.order = INT64_MAX};
   }
@@ -51,13 +52,15 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
   return QN_OK;
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   (void)err;
   take_values(((first_accumulator *)accumulator)->groups, block, state[1].values);
   return QN_OK;
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const first_accumulator *self = (const first_accumulator *)accumulator;
   const size_t width = (size_t)qn_type_width(accumulator->argument);
   qn_status status = QN_OK;
@@ -79,7 +82,8 @@ done:
   return status;
 }
 
-static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                       qn_error *err) {
   const first_accumulator *self = (const first_accumulator *)accumulator;
   qn_status status = QN_OK;
   void *orders = NULL;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// sum and avg of floating-point numbers, compensated: the rounding error of each addition is exact (Knuth's TwoSum) and summed
-// beside the sum, so results carry an error of about 2^-53 once, whatever the number and order of rows; different numbers of ranks nearly always give the
-// same bits.
+// sum and avg of floating-point numbers, compensated: the rounding error of each addition is exact (Knuth's
+// TwoSum) and summed beside the sum, so results carry an error of about 2^-53 once, whatever the number and
+// order of rows; different numbers of ranks nearly always give the same bits.
 #include <math.h>
 #include <string.h>
 #include "base/check.h"
@@ -46,12 +46,14 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   qn_status status = QN_OK;
   const int64_t before = accumulator->n_groups;
 
-  QN_TRY(qn_array_grow((void **)&self->sums, &self->sum_capacity, n_groups, (int64_t)sizeof *self->sums, err));
+  QN_TRY(
+      qn_array_grow((void **)&self->sums, &self->sum_capacity, n_groups, (int64_t)sizeof *self->sums, err));
   for (int64_t g = before; g < n_groups; g++) {
     self->sums[g] = (float_sum){.sum = -0.0, .error = -0.0};
   }
   if (accumulator->kind == QN_AGG_AVG) {
-    QN_TRY(qn_array_grow((void **)&self->counts, &self->count_capacity, n_groups, (int64_t)sizeof *self->counts, err));
+    QN_TRY(qn_array_grow((void **)&self->counts, &self->count_capacity, n_groups,
+                         (int64_t)sizeof *self->counts, err));
     memset(self->counts + before, 0, (size_t)(n_groups - before) * sizeof *self->counts);
   }
 
@@ -103,7 +105,8 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
   return QN_OK;
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   float_sum_accumulator *self = (float_sum_accumulator *)accumulator;
   double sum_scratch[QN_UPDATE_ROWS];
   double error_scratch[QN_UPDATE_ROWS];
@@ -126,7 +129,8 @@ static qn_status merge(qn_accumulator *accumulator, const qn_update *block, cons
   return QN_OK;
 }
 
-static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                       qn_error *err) {
   const float_sum_accumulator *self = (const float_sum_accumulator *)accumulator;
   qn_status status = QN_OK;
   qn_buffer validity = {0};
@@ -155,7 +159,8 @@ done:
   return status;
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const float_sum_accumulator *self = (const float_sum_accumulator *)accumulator;
   qn_status status = QN_OK;
   const bool is_avg = accumulator->kind == QN_AGG_AVG;
@@ -180,7 +185,8 @@ done:
 
 static int64_t n_bytes(const qn_accumulator *accumulator) {
   const float_sum_accumulator *self = (const float_sum_accumulator *)accumulator;
-  return self->sum_capacity * (int64_t)sizeof *self->sums + self->count_capacity * (int64_t)sizeof *self->counts;
+  return self->sum_capacity * (int64_t)sizeof *self->sums +
+         self->count_capacity * (int64_t)sizeof *self->counts;
 }
 
 static void clear(qn_accumulator *accumulator) {

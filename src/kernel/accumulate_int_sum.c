@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sum and avg of integers, in 128 bits: whether a sum leaves int64 is seen at the end only, so it does not depend on the order of rows or
-// the number of ranks.
+// sum and avg of integers, in 128 bits: whether a sum leaves int64 is seen at the end only, so it does not
+// depend on the order of rows or the number of ranks.
 #include <inttypes.h>
 #include <string.h>
 #include "base/check.h"
@@ -27,10 +27,12 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   const int64_t before = accumulator->n_groups;
   const size_t n_new = (size_t)(n_groups - before);
 
-  QN_TRY(qn_array_grow((void **)&self->sums, &self->sum_capacity, n_groups, (int64_t)sizeof *self->sums, err));
+  QN_TRY(
+      qn_array_grow((void **)&self->sums, &self->sum_capacity, n_groups, (int64_t)sizeof *self->sums, err));
   memset(self->sums + before, 0, n_new * sizeof *self->sums);
   if (accumulator->kind == QN_AGG_AVG) {
-    QN_TRY(qn_array_grow((void **)&self->counts, &self->count_capacity, n_groups, (int64_t)sizeof *self->counts, err));
+    QN_TRY(qn_array_grow((void **)&self->counts, &self->count_capacity, n_groups,
+                         (int64_t)sizeof *self->counts, err));
     memset(self->counts + before, 0, n_new * sizeof *self->counts);
   }
 
@@ -42,7 +44,8 @@ static inline void add(wide *sum, wide value) {
   *sum += value + (*sum == 0 ? bias : 0);
 }
 
-// The sum of a block, halves apart so that it runs in vectors: each value, with the sign bit turned, is 2^32 high + low, neither negative.
+// The sum of a block, halves apart so that it runs in vectors: each value, with the sign bit turned, is 2^32
+// high + low, neither negative.
 static wide sum_block(const int64_t *values, int64_t n) {
   uint64_t low = 0;
   uint64_t high = 0;
@@ -77,7 +80,8 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
   return QN_OK;
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   int_sum_accumulator *self = (int_sum_accumulator *)accumulator;
   int64_t low_scratch[QN_UPDATE_ROWS];
   int64_t high_scratch[QN_UPDATE_ROWS];
@@ -97,7 +101,8 @@ static qn_status merge(qn_accumulator *accumulator, const qn_update *block, cons
   return QN_OK;
 }
 
-static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                       qn_error *err) {
   const int_sum_accumulator *self = (const int_sum_accumulator *)accumulator;
   qn_status status = QN_OK;
   qn_buffer validity = {0};
@@ -127,7 +132,8 @@ done:
   return status;
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const int_sum_accumulator *self = (const int_sum_accumulator *)accumulator;
   qn_status status = QN_OK;
   const bool is_avg = accumulator->kind == QN_AGG_AVG;
@@ -142,7 +148,8 @@ static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_
       ((double *)values)[i] = kept != 0 ? (double)sum / (double)self->counts[first + i] : 0.0;
     } else {
       QN_REQUIRE(sum >= INT64_MIN && sum <= INT64_MAX, err, QN_ERR_VALUE,
-                 "a sum of integers, about %.17g, does not fit int64; cast the argument to float64", (double)sum);
+                 "a sum of integers, about %.17g, does not fit int64; cast the argument to float64",
+                 (double)sum);
       ((int64_t *)values)[i] = (int64_t)sum;
     }
     if (kept != 0) {
@@ -158,7 +165,8 @@ done:
 
 static int64_t n_bytes(const qn_accumulator *accumulator) {
   const int_sum_accumulator *self = (const int_sum_accumulator *)accumulator;
-  return self->sum_capacity * (int64_t)sizeof *self->sums + self->count_capacity * (int64_t)sizeof *self->counts;
+  return self->sum_capacity * (int64_t)sizeof *self->sums +
+         self->count_capacity * (int64_t)sizeof *self->counts;
 }
 
 static void clear(qn_accumulator *accumulator) {

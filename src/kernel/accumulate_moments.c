@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Variances and standard deviations: count, mean and sum of squared distances from it, updated by Welford's method and merged by Chan,
-// Golub and LeVeque's, which keep their digits where sums of squares lose them.
+// Variances and standard deviations: count, mean and sum of squared distances from it, updated by Welford's
+// method and merged by Chan, Golub and LeVeque's, which keep their digits where sums of squares lose them.
 #include <math.h>
 #include <string.h>
 #include "base/check.h"
@@ -26,7 +26,8 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   qn_status status = QN_OK;
   const int64_t before = accumulator->n_groups;
 
-  QN_TRY(qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
+  QN_TRY(
+      qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
   memset(self->groups + before, 0, (size_t)(n_groups - before) * sizeof *self->groups);
 
 done:
@@ -64,7 +65,8 @@ static void merge_moments(moments *to, moments more) {
   to->n += more.n;
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   moments *groups = ((moments_accumulator *)accumulator)->groups;
   int64_t n_scratch[QN_UPDATE_ROWS];
   double mean_scratch[QN_UPDATE_ROWS];
@@ -80,7 +82,8 @@ static qn_status merge(qn_accumulator *accumulator, const qn_update *block, cons
   return QN_OK;
 }
 
-static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                       qn_error *err) {
   const moments *groups = ((const moments_accumulator *)accumulator)->groups;
   qn_status status = QN_OK;
   void *counts = NULL, *means = NULL, *m2 = NULL;
@@ -98,7 +101,8 @@ done:
   return status;
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const moments *groups = ((const moments_accumulator *)accumulator)->groups;
   const qn_aggregate_kind kind = accumulator->kind;
   const int64_t n_lost = kind == QN_AGG_VAR_SAMP || kind == QN_AGG_STDDEV_SAMP ? 1 : 0; // degrees of freedom

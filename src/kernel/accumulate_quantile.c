@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// approx_quantile: a log-linear histogram per group (as HdrHistogram's and, with these exact error bounds, DDSketch's: Masson, Rim, Lee 2019). A bucket
-// is the exponent and the first 7 bits of the mantissa of a number, read off its bits; the answer is the middle of the bucket that holds the value of rank
-// ceil(fraction * n), at most 1/256 = 0.4 % off, and never outside what the group has seen. Counts per bucket just add up, so any order of updates and merges gives
-// the same answer.
+// approx_quantile: a log-linear histogram per group (as HdrHistogram's and, with these exact error bounds,
+// DDSketch's: Masson, Rim, Lee 2019). A bucket is the exponent and the first 7 bits of the mantissa of a
+// number, read off its bits; the answer is the middle of the bucket that holds the value of rank
+// ceil(fraction * n), at most 1/256 = 0.4 % off, and never outside what the group has seen. Counts per bucket
+// just add up, so any order of updates and merges gives the same answer.
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 #include "kernel/sort_radix.h"
 #include "kernel/word_pool.h"
 
-// A table entry is one word, bucket << 44 | count; 0 is an empty place, and no bucket is 0. Buckets have the order of the numbers.
+// A table entry is one word, bucket << 44 | count; 0 is an empty place, and no bucket is 0. Buckets have the
+// order of the numbers.
 enum {
   MANTISSA_BITS = 7,
   DROPPED_BITS = 52 - MANTISSA_BITS,
@@ -30,10 +32,10 @@ enum {
 static const uint64_t max_count = (UINT64_C(1) << COUNT_BITS) - 1;
 
 typedef struct {
-  int64_t offset;  // of the table in the pool; 0: no value yet
-  int32_t n;       // buckets in use
+  int64_t offset; // of the table in the pool; 0: no value yet
+  int32_t n;      // buckets in use
   int32_t class_of;
-  int64_t least;   // ordered words (ordered_bits.h)
+  int64_t least; // ordered words (ordered_bits.h)
   int64_t largest;
 } quantile_group;
 
@@ -78,7 +80,8 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   quantile_accumulator *self = (quantile_accumulator *)accumulator;
   qn_status status = QN_OK;
 
-  QN_TRY(qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
+  QN_TRY(
+      qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
   for (int64_t g = accumulator->n_groups; g < n_groups; g++) {
     self->groups[g] = (quantile_group){.least = INT64_MAX, .largest = INT64_MIN};
   }
@@ -167,7 +170,8 @@ done:
 }
 
 // A state: least and largest as ordered words, then the entries, ascending.
-static qn_status merge_sketch(quantile_accumulator *self, quantile_group *group, qn_text sketch, qn_error *err) {
+static qn_status merge_sketch(quantile_accumulator *self, quantile_group *group, qn_text sketch,
+                              qn_error *err) {
   qn_status status = QN_OK;
   int64_t limits[2];
 
@@ -188,7 +192,8 @@ done:
   return status;
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   quantile_accumulator *self = (quantile_accumulator *)accumulator;
   qn_status status = QN_OK;
 
@@ -202,8 +207,8 @@ done:
 }
 
 // The entries of a group in order, in scratch; the next group's will overwrite them.
-static qn_status sort_entries(const quantile_accumulator *self, const quantile_group *group, qn_buffer *scratch,
-                              uint64_t **entries, qn_error *err) {
+static qn_status sort_entries(const quantile_accumulator *self, const quantile_group *group,
+                              qn_buffer *scratch, uint64_t **entries, qn_error *err) {
   qn_status status = QN_OK;
   int64_t n = 0;
 
@@ -221,8 +226,9 @@ done:
   return status;
 }
 
-static qn_status append_state(const quantile_accumulator *self, const quantile_group *group, qn_buffer *scratch,
-                              qn_buffer *text, qn_column_builder *builder, qn_error *err) {
+static qn_status append_state(const quantile_accumulator *self, const quantile_group *group,
+                              qn_buffer *scratch, qn_buffer *text, qn_column_builder *builder,
+                              qn_error *err) {
   qn_status status = QN_OK;
   uint64_t *entries = NULL;
 
@@ -240,7 +246,8 @@ done:
   return status;
 }
 
-static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                       qn_error *err) {
   const quantile_accumulator *self = (const quantile_accumulator *)accumulator;
   qn_status status = QN_OK;
   qn_column_builder builder;
@@ -288,7 +295,8 @@ static double find_quantile(const quantile_group *group, const uint64_t *entries
   return rank == total || word > group->largest ? word_to_float(group->largest) : middle;
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const quantile_accumulator *self = (const quantile_accumulator *)accumulator;
   qn_status status = QN_OK;
   qn_buffer validity = {0}, scratch = {0};

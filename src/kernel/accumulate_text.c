@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// min, max, any_value (the smallest) and first of text. A group holds its text's first eight bytes, which decide most comparisons, and longer
-// text in bytes of its own; what replaced values leave behind is taken back when it is more than half.
+// min, max, any_value (the smallest) and first of text. A group holds its text's first eight bytes, which
+// decide most comparisons, and longer text in bytes of its own; what replaced values leave behind is taken
+// back when it is more than half.
 #include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -32,9 +33,11 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
   qn_status status = QN_OK;
   const bool is_first = accumulator->kind == QN_AGG_FIRST;
 
-  QN_TRY(qn_array_grow((void **)&self->texts, &self->text_capacity, n_groups, (int64_t)sizeof *self->texts, err));
+  QN_TRY(qn_array_grow((void **)&self->texts, &self->text_capacity, n_groups, (int64_t)sizeof *self->texts,
+                       err));
   if (is_first) {
-    QN_TRY(qn_array_grow((void **)&self->orders, &self->order_capacity, n_groups, (int64_t)sizeof *self->orders, err));
+    QN_TRY(qn_array_grow((void **)&self->orders, &self->order_capacity, n_groups,
+                         (int64_t)sizeof *self->orders, err));
   }
   for (int64_t g = accumulator->n_groups; g < n_groups; g++) {
     self->texts[g] = (kept_text){.size = -1};
@@ -58,7 +61,8 @@ static row_text load_text(const qn_column *column, int64_t row) {
   const int64_t start = column->offsets[row];
   const int64_t size = column->offsets[row + 1] - start;
   const qn_text_words words = qn_text_words_load(column->bytes, start, size, column->offsets[column->n_rows]);
-  return (row_text){.prefix = __builtin_bswap64(htole64(words.low)), .bytes = column->bytes + start, .size = size};
+  return (row_text){
+      .prefix = __builtin_bswap64(htole64(words.low)), .bytes = column->bytes + start, .size = size};
 }
 
 static int compare(const text_accumulator *self, const row_text *row, const kept_text *kept) {
@@ -135,7 +139,8 @@ done:
   return status;
 }
 
-static qn_status take_first(text_accumulator *self, const qn_update *block, const int64_t *order, qn_error *err) {
+static qn_status take_first(text_accumulator *self, const qn_update *block, const int64_t *order,
+                            qn_error *err) {
   qn_status status = QN_OK;
 
   for (int64_t k = 0; k < block->n; k++) {
@@ -158,7 +163,8 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
                                            : take_extremes(self, block, err);
 }
 
-static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state, qn_error *err) {
+static qn_status merge(qn_accumulator *accumulator, const qn_update *block, const qn_column *state,
+                       qn_error *err) {
   text_accumulator *self = (text_accumulator *)accumulator;
   return accumulator->kind == QN_AGG_FIRST ? take_first(self, block, state[1].values, err)
                                            : take_extremes(self, block, err);
@@ -176,7 +182,8 @@ static qn_status append_text(const text_accumulator *self, const kept_text *text
   return qn_column_builder_append_text(builder, &prefix, text->size, err);
 }
 
-static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                        qn_error *err) {
   const text_accumulator *self = (const text_accumulator *)accumulator;
   qn_status status = QN_OK;
   qn_column_builder builder;
@@ -198,7 +205,8 @@ done:
   return status;
 }
 
-static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+static qn_status state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                       qn_error *err) {
   const text_accumulator *self = (const text_accumulator *)accumulator;
   qn_status status = QN_OK;
   void *orders = NULL;
@@ -217,8 +225,8 @@ done:
 
 static int64_t n_bytes(const qn_accumulator *accumulator) {
   const text_accumulator *self = (const text_accumulator *)accumulator;
-  return self->text_capacity * (int64_t)sizeof *self->texts + self->order_capacity * (int64_t)sizeof *self->orders +
-         self->bytes.capacity;
+  return self->text_capacity * (int64_t)sizeof *self->texts +
+         self->order_capacity * (int64_t)sizeof *self->orders + self->bytes.capacity;
 }
 
 static void clear(qn_accumulator *accumulator) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the aggregates share: their common head, the blocks of rows that updates and merges come in, and loading these rows'
-// values in the form a loop wants. For accumulate*.c only.
+// What the aggregates share: their common head, the blocks of rows that updates and merges come in, and
+// loading these rows' values in the form a loop wants. For accumulate*.c only.
 #pragma once
 #include "base/buffer.h"
 #include "kernel/accumulate.h"
@@ -25,10 +25,13 @@ typedef struct qn_accumulator_ops {
   qn_status (*grow)(qn_accumulator *accumulator, int64_t n_groups, qn_error *err);
   qn_status (*update)(qn_accumulator *accumulator, const qn_update *update, qn_error *err);
   /// update->argument is &state[0]; rows where that is null are left out.
-  qn_status (*merge)(qn_accumulator *accumulator, const qn_update *update, const qn_column *state, qn_error *err);
+  qn_status (*merge)(qn_accumulator *accumulator, const qn_update *update, const qn_column *state,
+                     qn_error *err);
   /// Writes zeroed columns; on failure the caller releases them.
-  qn_status (*state)(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err);
-  qn_status (*result)(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out, qn_error *err);
+  qn_status (*state)(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                     qn_error *err);
+  qn_status (*result)(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
+                      qn_error *err);
   int64_t (*n_bytes)(const qn_accumulator *accumulator);
   void (*clear)(qn_accumulator *accumulator); // n_groups is set to 0 by the caller
   void (*release)(qn_accumulator *accumulator);
@@ -57,7 +60,8 @@ static inline int64_t qn_update_row(const qn_update *update, int64_t k) {
   return update->rows != NULL ? update->rows[k] : update->first + k;
 }
 
-/// The kept values of `column`, which has the batch's rows; `scratch` has QN_UPDATE_ROWS places. Integers of any width and bool:
+/// The kept values of `column`, which has the batch's rows; `scratch` has QN_UPDATE_ROWS places. Integers of
+/// any width and bool:
 const int64_t *qn_update_load_ints(const qn_update *update, const qn_column *column, int64_t *scratch);
 /// Numbers of any type:
 const double *qn_update_load_floats(const qn_update *update, const qn_column *column, double *scratch);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loading the values of a block of rows: every type becomes int64 or double here, so that the aggregates have one loop.
+// Loading the values of a block of rows: every type becomes int64 or double here, so that the aggregates have
+// one loop.
 #include "column/schema.h"
 #include "kernel/accumulator_state.h"
 

@@ -23,8 +23,8 @@ done:
   return status;
 }
 
-qn_status qn_column_text_take(qn_type type, int64_t n_rows, qn_buffer *validity, qn_buffer *offsets, qn_buffer *bytes,
-                              qn_column *out, qn_error *err) {
+qn_status qn_column_text_take(qn_type type, int64_t n_rows, qn_buffer *validity, qn_buffer *offsets,
+                              qn_buffer *bytes, qn_column *out, qn_error *err) {
   qn_status status = QN_OK;
   qn_column column = {.type = type, .n_rows = n_rows};
 
@@ -47,7 +47,7 @@ done:
 
 qn_status qn_buffer_clear_bits(qn_buffer *bits, int64_t n_bits, qn_error *err) {
   qn_status status = QN_OK;
-  QN_TRY(qn_buffer_reserve(bits, qn_bitmap_bytes(n_bits), err));
+  QN_TRY(qn_buffer_reserve(bits, qn_bitmap_bytes(n_bits) + 1, err)); // never NULL
   bits->size = qn_bitmap_bytes(n_bits);
   memset(bits->data, 0, (size_t)bits->size);
 
@@ -60,6 +60,7 @@ qn_status qn_check_text_bytes(int64_t n_bytes, qn_error *err) {
     return QN_OK;
   }
   return qn_fail(err, QN_ERR_VALUE,
-                 "%" PRId64 " bytes of text do not fit one column of at most %d bytes; ask for fewer groups at a time",
+                 "%" PRId64
+                 " bytes of text do not fit one column of at most %d bytes; ask for fewer groups at a time",
                  n_bytes, INT32_MAX);
 }

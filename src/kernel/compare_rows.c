@@ -8,7 +8,8 @@ static int compare_values(const qn_column *a, int64_t row_a, const qn_column *b,
   if (qn_type_is_text(a->type)) {
     const qn_text text_a = qn_column_text(a, row_a);
     const qn_text text_b = qn_column_text(b, row_b);
-    return qn_sort_key_compare((const uint8_t *)text_a.data, text_a.size, (const uint8_t *)text_b.data, text_b.size);
+    return qn_sort_key_compare((const uint8_t *)text_a.data, text_a.size, (const uint8_t *)text_b.data,
+                               text_b.size);
   }
   int64_t word_a = 0;
   int64_t word_b = 0;

@@ -47,9 +47,10 @@ void qn_group_layout_release(qn_group_layout *layout) {
   *layout = (qn_group_layout){0};
 }
 
-// The packers below write one field of each row. `chosen` NULL: rows first, first + 1, ...; else rows chosen[i].
+// The packers below write one field of each row. `chosen` NULL: rows first, first + 1, ...; else rows
+// chosen[i].
 static void pack_texts(const qn_column *column, int64_t first, const int32_t *chosen, int64_t n, uint64_t *to,
-                  int64_t stride) {
+                       int64_t stride) {
   const int64_t end = column->offsets[column->n_rows];
 
   for (int64_t i = 0; i < n; i++, to += stride) {
@@ -64,23 +65,23 @@ static void pack_texts(const qn_column *column, int64_t first, const int32_t *ch
 }
 
 static void pack_words(const qn_column *column, int64_t first, const int32_t *chosen, int64_t n, uint64_t *to,
-                  int64_t stride) {
+                       int64_t stride) {
   const uint64_t *values = column->values;
   for (int64_t i = 0; i < n; i++) {
     to[i * stride] = values[chosen != NULL ? chosen[i] : first + i];
   }
 }
 
-static void pack_float64(const qn_column *column, int64_t first, const int32_t *chosen, int64_t n, uint64_t *to,
-                    int64_t stride) {
+static void pack_float64(const qn_column *column, int64_t first, const int32_t *chosen, int64_t n,
+                         uint64_t *to, int64_t stride) {
   const double *values = column->values;
   for (int64_t i = 0; i < n; i++) {
     to[i * stride] = qn_float64_bits(values[chosen != NULL ? chosen[i] : first + i]);
   }
 }
 
-static void pack_float32(const qn_column *column, int64_t first, const int32_t *chosen, int64_t n, uint8_t *to,
-                    int64_t stride) {
+static void pack_float32(const qn_column *column, int64_t first, const int32_t *chosen, int64_t n,
+                         uint8_t *to, int64_t stride) {
   const float *values = column->values;
   for (int64_t i = 0; i < n; i++, to += stride) {
     const uint32_t bits = qn_float32_bits(values[chosen != NULL ? chosen[i] : first + i]);
@@ -89,7 +90,7 @@ static void pack_float32(const qn_column *column, int64_t first, const int32_t *
 }
 
 static void pack_int32(const qn_column *column, int64_t first, const int32_t *chosen, int64_t n, uint8_t *to,
-                  int64_t stride) {
+                       int64_t stride) {
   const int32_t *values = column->values;
   for (int64_t i = 0; i < n; i++, to += stride) {
     memcpy(to, &values[chosen != NULL ? chosen[i] : first + i], sizeof *values);
@@ -97,15 +98,15 @@ static void pack_int32(const qn_column *column, int64_t first, const int32_t *ch
 }
 
 static void pack_bools(const qn_column *column, int64_t first, const int32_t *chosen, int64_t n, uint8_t *to,
-                  int64_t stride) {
+                       int64_t stride) {
   const uint8_t *values = column->values;
   for (int64_t i = 0; i < n; i++, to += stride) {
     *to = values[chosen != NULL ? chosen[i] : first + i] != 0;
   }
 }
 
-static void pack_field(const qn_group_field *field, const qn_column *column, int64_t first, const int32_t *chosen,
-                  int64_t n, uint64_t *rows, int64_t n_words) {
+static void pack_field(const qn_group_field *field, const qn_column *column, int64_t first,
+                       const int32_t *chosen, int64_t n, uint64_t *rows, int64_t n_words) {
   uint8_t *to = (uint8_t *)rows + field->offset;
   switch (field->type) {
   case QN_UTF8:
@@ -133,8 +134,8 @@ static void pack_field(const qn_group_field *field, const qn_column *column, int
 }
 
 // Marks the nulls of key k and clears what the packer wrote for them.
-static void pack_nulls(const qn_group_layout *layout, int k, const qn_column *column, int64_t first, int64_t n,
-                       uint64_t *rows) {
+static void pack_nulls(const qn_group_layout *layout, int k, const qn_column *column, int64_t first,
+                       int64_t n, uint64_t *rows) {
   const int64_t stride = (int64_t)layout->n_words * 8;
   const int width = field_width(layout->fields[k].type);
 
@@ -150,8 +151,8 @@ static void pack_nulls(const qn_group_layout *layout, int k, const qn_column *co
   }
 }
 
-void qn_group_layout_pack(const qn_group_layout *layout, const qn_column *const *keys, int64_t first, int64_t n,
-                          uint64_t *rows) {
+void qn_group_layout_pack(const qn_group_layout *layout, const qn_column *const *keys, int64_t first,
+                          int64_t n, uint64_t *rows) {
   if (!layout->is_dense) {
     memset(rows, 0, (size_t)(n * layout->n_words) * sizeof *rows);
   }
@@ -173,7 +174,6 @@ static qn_status unpack_validity(const qn_group_layout *layout, int key, const u
                                  int64_t null_row, qn_buffer *validity, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t stride = (int64_t)layout->n_words * 8;
-  const uint8_t *nulls = (const uint8_t *)rows + layout->null_offset + key / 8;
 
   if (layout->null_offset < 0 && null_row < 0) {
     return QN_OK;
@@ -184,7 +184,8 @@ static qn_status unpack_validity(const qn_group_layout *layout, int key, const u
     qn_bitmap_clear(validity->data, null_row);
   }
   for (int64_t i = 0; layout->null_offset >= 0 && i < n; i++) {
-    const unsigned is_valid = ((nulls[i * stride] >> (key % 8)) & 1u) ^ 1u;
+    const uint8_t nulls = ((const uint8_t *)rows)[i * stride + layout->null_offset + key / 8];
+    const unsigned is_valid = ((nulls >> (key % 8)) & 1u) ^ 1u;
     validity->data[i >> 3] = (uint8_t)(validity->data[i >> 3] | is_valid << (i & 7));
   }
 
@@ -196,11 +197,11 @@ static qn_status unpack_texts(const qn_group_field *field, const uint64_t *rows,
                               const uint8_t *bytes, qn_buffer *validity, qn_column *out, qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer offsets = {0}, texts = {0};
-  const uint64_t *words = rows + field->offset / 8;
+  const int64_t at = field->offset / 8;
   int64_t size = 0;
 
   for (int64_t i = 0; i < n; i++) {
-    size += qn_packed_text_size(words + i * n_words);
+    size += qn_packed_text_size(rows + i * n_words + at);
   }
   QN_TRY(qn_check_text_bytes(size, err));
   QN_TRY(qn_buffer_reserve(&offsets, (n + 1) * (int64_t)sizeof(int32_t), err));
@@ -208,10 +209,12 @@ static qn_status unpack_texts(const qn_group_field *field, const uint64_t *rows,
   offsets.size = (n + 1) * (int64_t)sizeof(int32_t);
   int32_t *ends = (int32_t *)offsets.data;
   ends[0] = 0;
-  for (int64_t i = 0; i < n; i++, words += n_words) {
+  for (int64_t i = 0; i < n; i++) {
+    const uint64_t *words = rows + i * n_words + at;
     const int64_t text_size = qn_packed_text_size(words);
     if (text_size <= QN_INLINE_TEXT) {
-      memcpy(texts.data + texts.size, (const uint8_t *)words + 4, QN_INLINE_TEXT); // the next text overwrites the rest
+      memcpy(texts.data + texts.size, (const uint8_t *)words + 4,
+             QN_INLINE_TEXT); // the next text overwrites the rest
     } else {
       memcpy(texts.data + texts.size, bytes + words[1], (size_t)text_size);
     }
@@ -259,7 +262,9 @@ qn_status qn_group_layout_unpack(const qn_group_layout *layout, int key, const u
     QN_TRY(unpack_texts(field, rows, n, layout->n_words, bytes, &validity, &column, err));
   } else {
     QN_TRY(qn_column_fixed(field->type, n, &column, &values, err));
-    unpack_fixed((const uint8_t *)rows + field->offset, n, stride, field_width(field->type), values);
+    if (n > 0) {
+      unpack_fixed((const uint8_t *)rows + field->offset, n, stride, field_width(field->type), values);
+    }
     QN_TRY(qn_column_set_validity_take(&column, &validity, err));
   }
   *out = column;

@@ -7,19 +7,19 @@
 
 enum { QN_GROUP_BLOCK = 512 }; // rows packed and probed at a time
 
-typedef qn_status qn_group_add_rows(qn_group_table *table, const uint64_t *rows, const uint64_t *hashes, int64_t n,
-                                    int32_t *groups, qn_error *err);
-typedef void qn_group_find_rows(const qn_group_table *table, const uint64_t *rows, const uint64_t *hashes, int64_t n,
-                                int32_t *groups);
+typedef qn_status qn_group_add_rows(qn_group_table *table, const uint64_t *rows, const uint64_t *hashes,
+                                    int64_t n, int32_t *groups, qn_error *err);
+typedef void qn_group_find_rows(const qn_group_table *table, const uint64_t *rows, const uint64_t *hashes,
+                                int64_t n, int32_t *groups);
 
 struct qn_group_table {
   qn_group_layout layout;
   qn_group_add_rows *add_rows;
   qn_group_find_rows *find_rows;
-  uint64_t *slots;    // high half: low half of the hash; low half: group + 1; 0: empty
-  int64_t n_slots;    // a power of two
-  uint64_t *rows;     // layout.n_words per group
-  uint64_t *hashes;   // per group
+  uint64_t *slots;  // high half: low half of the hash; low half: group + 1; 0: empty
+  int64_t n_slots;  // a power of two
+  uint64_t *rows;   // layout.n_words per group
+  uint64_t *hashes; // per group
   int64_t n_groups;
   int64_t row_capacity;
   int64_t hash_capacity;
@@ -34,7 +34,8 @@ struct qn_group_table {
 /// Moves the long text of a new key row, given by address, into the table.
 qn_status qn_group_table_keep_texts(qn_group_table *table, uint64_t *row, qn_error *err);
 
-static inline bool qn_packed_text_is_equal(const qn_group_table *table, const uint64_t *kept, const uint64_t *row) {
+static inline bool qn_packed_text_is_equal(const qn_group_table *table, const uint64_t *kept,
+                                           const uint64_t *row) {
   if (kept[0] != row[0]) { // sizes or first four bytes differ
     return false;
   }

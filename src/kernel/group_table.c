@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The group table: open addressing with linear probing. A slot is eight bytes, half a hash and the group, so a probe reads one cache line and
-// compares keys only where they are very likely equal. Keys lie apart, packed into words, in order of group; rows come in blocks: packed column by
-// column, then probed with what they will need fetched ahead. Growing moves slots and touches no key.
+// The group table: open addressing with linear probing. A slot is eight bytes, half a hash and the group, so
+// a probe reads one cache line and compares keys only where they are very likely equal. Keys lie apart,
+// packed into words, in order of group; rows come in blocks: packed column by column, then probed with what
+// they will need fetched ahead. Growing moves slots and touches no key.
 #include "kernel/group_table.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -69,38 +70,13 @@ static qn_status new_slots(int64_t n_slots, uint64_t **out, qn_error *err) {
   const int64_t size = n_slots * (int64_t)sizeof **out;
   uint64_t *slots = qn_memory_alloc(size);
   if (slots == NULL) {
-    return qn_fail(err, QN_ERR_MEMORY, "no memory for a table of %" PRId64 " bytes (%" PRId64 " in use)", size,
-                   qn_memory_used());
+    return qn_fail(err, QN_ERR_MEMORY, "no memory for a table of %" PRId64 " bytes (%" PRId64 " in use)",
+                   size, qn_memory_used());
   }
   qn_advise_huge_pages(slots, size);
   memset(slots, 0, (size_t)size);
   *out = slots;
   return QN_OK;
-}
-
-qn_status qn_group_table_new(const qn_type *types, int n_keys, qn_group_table **out, qn_error *err) {
-  qn_status status = QN_OK;
-  qn_group_table *table = calloc(1, sizeof *table);
-
-  QN_REQUIRE(table != NULL, err, QN_ERR_MEMORY, "no memory for a group table");
-  table->null_group = -1;
-  QN_TRY(qn_group_layout_init(&table->layout, types, n_keys, err));
-  choose_loops(table);
-  table->packed = qn_memory_alloc((int64_t)QN_GROUP_BLOCK * table->layout.n_words * (int64_t)sizeof(uint64_t));
-  table->packed_hashes = qn_memory_alloc((int64_t)QN_GROUP_BLOCK * (int64_t)sizeof(uint64_t));
-  table->chosen = qn_memory_alloc((int64_t)QN_GROUP_BLOCK * (int64_t)sizeof(int32_t));
-  table->chosen_groups = qn_memory_alloc((int64_t)QN_GROUP_BLOCK * (int64_t)sizeof(int32_t));
-  QN_REQUIRE(table->packed != NULL && table->packed_hashes != NULL && table->chosen != NULL &&
-                 table->chosen_groups != NULL,
-             err, QN_ERR_MEMORY, "no memory for a group table");
-  QN_TRY(new_slots(FIRST_SLOTS, &table->slots, err));
-  table->n_slots = FIRST_SLOTS;
-  *out = table;
-  table = NULL;
-
-done:
-  qn_group_table_free(table);
-  return status;
 }
 
 void qn_group_table_free(qn_group_table *table) {
@@ -135,8 +111,8 @@ done:
   return status;
 }
 
-// Puts the old slots into larger ones. A slot knows its hash's low half, so no hash or key is read; and old slots in order
-// go to places in order, a few runs of them.
+// Puts the old slots into larger ones. A slot knows its hash's low half, so no hash or key is read; and old
+// slots in order go to places in order, a few runs of them.
 static void move_slots(const uint64_t *old, int64_t n_old, uint64_t *slots, int64_t n_slots) {
   const uint64_t mask = (uint64_t)n_slots - 1;
 
@@ -162,7 +138,8 @@ static qn_status reserve(qn_group_table *table, int64_t more, qn_error *err) {
   QN_REQUIRE(needed <= max_groups, err, QN_ERR_VALUE,
              "more than %" PRId64 " different keys on one rank; use more ranks", max_groups - more);
   QN_TRY(qn_array_grow((void **)&table->rows, &table->row_capacity, needed, row_size, err));
-  QN_TRY(qn_array_grow((void **)&table->hashes, &table->hash_capacity, needed, (int64_t)sizeof(uint64_t), err));
+  QN_TRY(
+      qn_array_grow((void **)&table->hashes, &table->hash_capacity, needed, (int64_t)sizeof(uint64_t), err));
   while (needed > n_slots / 10 * 6) {
     n_slots *= 2;
   }
@@ -178,6 +155,33 @@ done:
   return status;
 }
 
+qn_status qn_group_table_new(const qn_type *types, int n_keys, qn_group_table **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_group_table *table = calloc(1, sizeof *table);
+
+  QN_REQUIRE(table != NULL, err, QN_ERR_MEMORY, "no memory for a group table");
+  table->null_group = -1;
+  QN_TRY(qn_group_layout_init(&table->layout, types, n_keys, err));
+  choose_loops(table);
+  table->packed =
+      qn_memory_alloc((int64_t)QN_GROUP_BLOCK * table->layout.n_words * (int64_t)sizeof(uint64_t));
+  table->packed_hashes = qn_memory_alloc((int64_t)QN_GROUP_BLOCK * (int64_t)sizeof(uint64_t));
+  table->chosen = qn_memory_alloc((int64_t)QN_GROUP_BLOCK * (int64_t)sizeof(int32_t));
+  table->chosen_groups = qn_memory_alloc((int64_t)QN_GROUP_BLOCK * (int64_t)sizeof(int32_t));
+  QN_REQUIRE(table->packed != NULL && table->packed_hashes != NULL && table->chosen != NULL &&
+                 table->chosen_groups != NULL,
+             err, QN_ERR_MEMORY, "no memory for a group table");
+  QN_TRY(new_slots(FIRST_SLOTS, &table->slots, err));
+  table->n_slots = FIRST_SLOTS;
+  QN_TRY(reserve(table, QN_GROUP_BLOCK, err));
+  *out = table;
+  table = NULL;
+
+done:
+  qn_group_table_free(table);
+  return status;
+}
+
 // The group of null in a table with one key; the row of zeros that it leaves is never looked at.
 static void add_null_group(qn_group_table *table, uint64_t hash) {
   const int64_t group = table->n_groups;
@@ -188,8 +192,8 @@ static void add_null_group(qn_group_table *table, uint64_t hash) {
 }
 
 // Rows [first, first + n) that are not null into table->chosen, with their hashes.
-static int64_t choose_valid(const qn_group_table *table, const qn_column *key, const uint64_t *hashes, int64_t first,
-                            int64_t n) {
+static int64_t choose_valid(const qn_group_table *table, const qn_column *key, const uint64_t *hashes,
+                            int64_t first, int64_t n) {
   int64_t n_chosen = 0;
   for (int64_t i = first; i < first + n; i++) {
     table->chosen[n_chosen] = (int32_t)i;
@@ -199,7 +203,8 @@ static int64_t choose_valid(const qn_group_table *table, const qn_column *key, c
   return n_chosen;
 }
 
-static void spread_groups(const qn_group_table *table, int64_t n_chosen, int64_t first, int64_t n, int32_t *groups) {
+static void spread_groups(const qn_group_table *table, int64_t n_chosen, int64_t first, int64_t n,
+                          int32_t *groups) {
   for (int64_t i = first; i < first + n; i++) {
     groups[i] = (int32_t)table->null_group;
   }
@@ -208,10 +213,10 @@ static void spread_groups(const qn_group_table *table, int64_t n_chosen, int64_t
   }
 }
 
-// A block of a single key with nulls: these are put aside, so that key rows need no room for them. Groups are numbered by first
-// appearance, so the block is cut at the very first null.
-static qn_status add_with_nulls(qn_group_table *table, const qn_column *key, const uint64_t *hashes, int64_t first,
-                                int64_t n, int32_t *groups, qn_error *err) {
+// A block of a single key with nulls: these are put aside, so that key rows need no room for them. Groups are
+// numbered by first appearance, so the block is cut at the very first null.
+static qn_status add_with_nulls(qn_group_table *table, const qn_column *key, const uint64_t *hashes,
+                                int64_t first, int64_t n, int32_t *groups, qn_error *err) {
   qn_status status = QN_OK;
   int64_t before = 0;
 
@@ -295,7 +300,8 @@ int64_t qn_group_table_n_bytes(const qn_group_table *table) {
          (int64_t)QN_GROUP_BLOCK * (table->layout.n_words + 2) * (int64_t)sizeof(uint64_t);
 }
 
-qn_status qn_group_table_keys(const qn_group_table *table, int64_t first, int64_t n, qn_column *out, qn_error *err) {
+qn_status qn_group_table_keys(const qn_group_table *table, int64_t first, int64_t n, qn_column *out,
+                              qn_error *err) {
   qn_status status = QN_OK;
   const int64_t null_row = table->null_group - first;
   int n_made = 0;

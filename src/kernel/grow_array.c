@@ -30,8 +30,9 @@ qn_status qn_array_grow(void **array, int64_t *capacity, int64_t needed, int64_t
   items = items <= INT64_MAX / 2 && items * 2 > needed ? items * 2 : needed;
   QN_TRY(qn_mul_size(items, item_size, &size, err));
   void *grown = qn_memory_resize(*array, size);
-  QN_REQUIRE(grown != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " groups of %" PRId64 " bytes (%" PRId64 " bytes in use)",
-             items, item_size, qn_memory_used());
+  QN_REQUIRE(grown != NULL, err, QN_ERR_MEMORY,
+             "no memory for %" PRId64 " groups of %" PRId64 " bytes (%" PRId64 " bytes in use)", items,
+             item_size, qn_memory_used());
   qn_advise_huge_pages(grown, size);
   *array = grown;
   *capacity = items;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hashes of rows, a block of rows and one column at a time: each column gives one word per row (the value's bits, or
-// a text's hash), and one multiplicative mix per column joins them. All bits of a hash are good: exchanges take the
-// high ones, tables the low ones.
+// Hashes of rows, a block of rows and one column at a time: each column gives one word per row (the value's
+// bits, or a text's hash), and one multiplicative mix per column joins them. All bits of a hash are good:
+// exchanges take the high ones, tables the low ones.
 #include "kernel/hash_columns.h"
 #include "base/hash.h"
 #include "column/bitmap.h"
@@ -103,7 +103,8 @@ static const uint64_t *load_words(const qn_column *column, int64_t first, int64_
   return scratch;
 }
 
-static void hash_block(const qn_column *const *columns, int n_columns, int64_t first, int64_t n, uint64_t *hashes) {
+static void hash_block(const qn_column *const *columns, int n_columns, int64_t first, int64_t n,
+                       uint64_t *hashes) {
   uint64_t scratch[BLOCK_ROWS];
 
   for (int c = 0; c < n_columns; c++) {

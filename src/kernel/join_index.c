@@ -30,7 +30,8 @@ qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_
 
   *index = (qn_join_index){0};
   QN_REQUIRE(starts != NULL && rows != NULL, err, QN_ERR_MEMORY,
-             "no memory for a join index of %" PRId64 " rows (%" PRId64 " bytes in use)", n_rows, qn_memory_used());
+             "no memory for a join index of %" PRId64 " rows (%" PRId64 " bytes in use)", n_rows,
+             qn_memory_used());
   qn_advise_huge_pages(starts, (n_groups + 2) * (int64_t)sizeof *starts);
   qn_advise_huge_pages(rows, n_rows * (int64_t)sizeof *rows);
   memset(starts, 0, ((size_t)n_groups + 2) * sizeof *starts);
@@ -64,11 +65,14 @@ void qn_join_index_release(qn_join_index *index) {
 }
 
 int64_t qn_join_index_n_bytes(const qn_join_index *index) {
-  return index->starts == NULL ? 0 : (index->n_groups + 2 + index->starts[index->n_groups]) * (int64_t)sizeof(int32_t);
+  return index->starts == NULL
+             ? 0
+             : (index->n_groups + 2 + index->starts[index->n_groups]) * (int64_t)sizeof(int32_t);
 }
 
-int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, int64_t n_rows, bool keep_unmatched,
-                            qn_join_cursor *cursor, int64_t max_pairs, int32_t *probe_rows, int32_t *build_rows) {
+int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, int64_t n_rows,
+                            bool keep_unmatched, qn_join_cursor *cursor, int64_t max_pairs,
+                            int32_t *probe_rows, int32_t *build_rows) {
   int64_t n_pairs = 0;
   int64_t row = cursor->row;
   int32_t taken = cursor->taken;

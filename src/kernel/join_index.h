@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows of each group, as lists one behind the other: what a hash join looks up. A group table gives build rows their
-// groups; the index turns these into lists; probe rows find their group and read its list.
+// The rows of each group, as lists one behind the other: what a hash join looks up. A group table gives build
+// rows their groups; the index turns these into lists; probe rows find their group and read its list.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,7 +12,8 @@ typedef struct qn_join_index {
   int32_t *rows;   // ascending within a group
 } qn_join_index;
 
-/// Rows with a negative group (keys with nulls, which join nothing) are left out. All groups are < n_groups; n_rows < 2^31.
+/// Rows with a negative group (keys with nulls, which join nothing) are left out. All groups are < n_groups;
+/// n_rows < 2^31.
 qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_t n_rows, int64_t n_groups,
                              qn_error *err);
 void qn_join_index_release(qn_join_index *index);
@@ -28,8 +29,9 @@ typedef struct qn_join_cursor {
   int32_t taken; // rows of its list that are done
 } qn_join_cursor;
 
-/// Pairs of probe rows and build rows of one group, in order of probe row, then build row; at most max_pairs. A probe row without any build
-/// row (group < 0 or an empty list) gives one pair with build row -1 if keep_unmatched, else none. Returns the number of pairs; fewer than
-/// max_pairs: the batch is done.
-int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, int64_t n_rows, bool keep_unmatched,
-                            qn_join_cursor *cursor, int64_t max_pairs, int32_t *probe_rows, int32_t *build_rows);
+/// Pairs of probe rows and build rows of one group, in order of probe row, then build row; at most max_pairs.
+/// A probe row without any build row (group < 0 or an empty list) gives one pair with build row -1 if
+/// keep_unmatched, else none. Returns the number of pairs; fewer than max_pairs: the batch is done.
+int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, int64_t n_rows,
+                            bool keep_unmatched, qn_join_cursor *cursor, int64_t max_pairs,
+                            int32_t *probe_rows, int32_t *build_rows);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A loser tree. Leaves are runs n_runs .. 2 n_runs - 1, node i has the children 2 i and 2 i + 1; each inner node keeps the run
-// that lost there, so a new key climbs from its leaf to the top meeting one opponent per level.
+// A loser tree. Leaves are runs n_runs .. 2 n_runs - 1, node i has the children 2 i and 2 i + 1; each inner
+// node keeps the run that lost there, so a new key climbs from its leaf to the top meeting one opponent per
+// level.
 #include "kernel/merge_rows.h"
 #include <stdbool.h>
 #include <stdlib.h>

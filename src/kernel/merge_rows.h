@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Merging many sorted runs by normalised keys (sort_rows.h): a loser tree, one comparison per level and row, most of them decided
-// by the keys' first eight bytes.
+// Merging many sorted runs by normalised keys (sort_rows.h): a loser tree, one comparison per level and row,
+// most of them decided by the keys' first eight bytes.
 #pragma once
 #include <stdint.h>
 #include <quern/status.h>
@@ -11,8 +11,8 @@ typedef struct qn_merge_head {
   int64_t size;
 } qn_merge_head;
 
-/// Use: init; set the first key of every run (or NULL, 0); start; then while qn_merge_first() >= 0: take that run's row and qn_merge_next() its
-/// next key. A zeroed qn_merge is empty.
+/// Use: init; set the first key of every run (or NULL, 0); start; then while qn_merge_first() >= 0: take that
+/// run's row and qn_merge_next() its next key. A zeroed qn_merge is empty.
 typedef struct qn_merge {
   int n_runs;
   qn_merge_head *heads; // per run

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Floating-point numbers as integers: one bit pattern for all that are equal, and integers in the order of the numbers
-// (NaN above all).
+// Floating-point numbers as integers: one bit pattern for all that are equal, and integers in the order of
+// the numbers (NaN above all).
 #pragma once
 #include <stdint.h>
 #include <string.h>
@@ -19,8 +19,8 @@ static inline uint32_t qn_float32_bits(float value) {
   return value == 0.0f ? 0 : bits;
 }
 
-/// Bits of a number that is not NaN, or of the one NaN above, to an integer of the same order and back. -0.0, if kept, is just
-/// below 0.0.
+/// Bits of a number that is not NaN, or of the one NaN above, to an integer of the same order and back. -0.0,
+/// if kept, is just below 0.0.
 static inline int64_t qn_float64_to_ordered(uint64_t bits) {
   return (int64_t)(bits ^ ((uint64_t)((int64_t)bits >> 63) >> 1));
 }

@@ -4,6 +4,6 @@
 #include <stdint.h>
 #include "column/batch.h"
 
-/// Rows [first, first + n) of a column that is not text. NaN above all numbers, -0.0 as 0.0, false as 0, true as 1. What null rows
-/// give is undefined.
+/// Rows [first, first + n) of a column that is not text. NaN above all numbers, -0.0 as 0.0, false as 0, true
+/// as 1. What null rows give is undefined.
 void qn_load_ordered(const qn_column *column, int64_t first, int64_t n, int64_t *words);

@@ -4,7 +4,8 @@
 #include <string.h>
 #include "column/bitmap.h"
 
-// Eight conditions at a time: none and all are the frequent cases, the others write every row and step where it counts.
+// Eight conditions at a time: none and all are the frequent cases, the others write every row and step where
+// it counts.
 static int64_t select_eight(uint64_t conditions, int64_t first, int32_t *rows) {
   int64_t n = 0;
   if (conditions == 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first 16 bytes of a text as two words: what hashes of short text and inline keys are made of. Reads whole words
-// wherever that stays inside the column's bytes, so that the length of a text costs no branch.
+// The first 16 bytes of a text as two words: what hashes of short text and inline keys are made of. Reads
+// whole words wherever that stays inside the column's bytes, so that the length of a text costs no branch.
 #pragma once
 #include <endian.h>
 #include <stdint.h>
@@ -44,7 +44,8 @@ static inline uint64_t qn_load_big(const uint8_t *bytes) {
 }
 
 /// The text bytes[first .. first + size); bytes before `end` may be read.
-static inline qn_text_words qn_text_words_load(const uint8_t *bytes, int64_t first, int64_t size, int64_t end) {
+static inline qn_text_words qn_text_words_load(const uint8_t *bytes, int64_t first, int64_t size,
+                                               int64_t end) {
   const int64_t kept = size < 16 ? size : 16;
   uint8_t copy[16] = {0};
   const uint8_t *from = copy;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normalised keys. Each key column gives, per row: a byte that says null or not (0 null first, 1 value, 2 null last), then the value: numbers big-endian
-// with the sign turned, text with each zero byte as 00 ff and 00 00 behind. A descending value is the same inverted. No key is
-// the beginning of another one, so keys of several columns simply follow each other.
+// Normalised keys. Each key column gives, per row: a byte that says null or not (0 null first, 1 value, 2
+// null last), then the value: numbers big-endian with the sign turned, text with each zero byte as 00 ff and
+// 00 00 behind. A descending value is the same inverted. No key is the beginning of another one, so keys of
+// several columns simply follow each other.
 #include <stdlib.h>
 #include <string.h>
 #include "base/check.h"
@@ -143,8 +144,8 @@ done:
   return status;
 }
 
-qn_status qn_sort_keys_encode(const qn_column *const *keys, const qn_order *orders, int n_keys, int64_t n_rows,
-                              qn_buffer *bytes, qn_buffer *offsets, qn_error *err) {
+qn_status qn_sort_keys_encode(const qn_column *const *keys, const qn_order *orders, int n_keys,
+                              int64_t n_rows, qn_buffer *bytes, qn_buffer *offsets, qn_error *err) {
   qn_status status = QN_OK;
 
   if (offsets->size == 0) {

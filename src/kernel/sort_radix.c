@@ -5,10 +5,10 @@
 #include <string.h>
 
 enum {
-  SMALL_ITEMS = 24,         // insertion sort
-  CACHED_ITEMS = 1 << 16,   // with its copy in the second-level cache
-  MAX_DIGIT_BITS = 11,      // within the cache
-  FAR_DIGIT_BITS = 8,       // beyond it: as many buckets as can be written side by side
+  SMALL_ITEMS = 24,       // insertion sort
+  CACHED_ITEMS = 1 << 16, // with its copy in the second-level cache
+  MAX_DIGIT_BITS = 11,    // within the cache
+  FAR_DIGIT_BITS = 8,     // beyond it: as many buckets as can be written side by side
 };
 
 // Bits of the next digit: enough for buckets of about eight items.

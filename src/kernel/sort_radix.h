@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stable radix sorts of integer keys, most significant bits first: each pass takes only bits in which the keys of its
-// range differ, and as many as leave buckets small enough for insertion sort.
+// Stable radix sorts of integer keys, most significant bits first: each pass takes only bits in which the
+// keys of its range differ, and as many as leave buckets small enough for insertion sort.
 #pragma once
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sorting rows. Where the key columns' ranges of values together fit into 64 bits (most keys of numbers do) a key is one
-// integer, with the row number in the bits that are left if they suffice. All other keys are normalised and sorted eight bytes
-// at a time: rows that agree so far are sorted by the next eight.
+// Sorting rows. Where the key columns' ranges of values together fit into 64 bits (most keys of numbers do) a
+// key is one integer, with the row number in the bits that are left if they suffice. All other keys are
+// normalised and sorted eight bytes at a time: rows that agree so far are sorted by the next eight.
 #include "kernel/sort_rows.h"
 #include <inttypes.h>
 #include "base/check.h"
@@ -17,8 +17,8 @@ enum { BLOCK_ROWS = 512, SMALL_RUN = 16 };
 
 // How the values of one fixed-width key column become the codes 0, 1, ...
 typedef struct {
-  uint64_t least;    // value of code 0 (or 1, where null is 0)
-  uint64_t range;    // largest value minus least
+  uint64_t least; // value of code 0 (or 1, where null is 0)
+  uint64_t range; // largest value minus least
   uint64_t null_code;
   int n_bits;
   bool has_nulls;
@@ -39,7 +39,8 @@ static int64_t drop_nulls(const uint8_t *validity, int64_t first, int64_t n, int
 }
 
 // False if there is no value that is not null.
-static bool find_range(const qn_column *key, int64_t n_rows, bool has_nulls, int64_t *least, int64_t *largest) {
+static bool find_range(const qn_column *key, int64_t n_rows, bool has_nulls, int64_t *least,
+                       int64_t *largest) {
   int64_t words[BLOCK_ROWS];
   int64_t low = INT64_MAX;
   int64_t high = INT64_MIN;
@@ -82,7 +83,8 @@ static bool find_code(const qn_column *key, qn_order order, int64_t n_rows, key_
 }
 
 // Puts the codes of one key column behind those of the columns before it.
-static void append_codes(const qn_column *key, qn_order order, const key_code *code, int64_t n_rows, uint64_t *codes) {
+static void append_codes(const qn_column *key, qn_order order, const key_code *code, int64_t n_rows,
+                         uint64_t *codes) {
   const uint64_t base = code->has_nulls && order.nulls_first ? 1 : 0;
   const uint64_t inversion = order.is_descending ? UINT64_MAX : 0; // code = range - x, as ~x + range + 1
   const uint64_t constant = base + (order.is_descending ? code->range + 1 : 0);
@@ -106,8 +108,8 @@ static void append_codes(const qn_column *key, qn_order order, const key_code *c
 }
 
 // Integer keys of all rows into codes; *n_bits is what they use, or -1 if they do not fit.
-static qn_status encode_integers(const qn_column *const *keys, const qn_order *orders, int n_keys, int64_t n_rows,
-                                 uint64_t *codes, int *n_bits, qn_error *err) {
+static qn_status encode_integers(const qn_column *const *keys, const qn_order *orders, int n_keys,
+                                 int64_t n_rows, uint64_t *codes, int *n_bits, qn_error *err) {
   qn_status status = QN_OK;
   key_code *each = qn_memory_alloc((int64_t)n_keys * (int64_t)sizeof *each);
   int total = 0;
@@ -188,7 +190,8 @@ static uint64_t load_chunk(encoded_keys keys, int32_t row, int64_t depth) {
   if (left <= 0) {
     return 0;
   }
-  const uint64_t chunk = qn_load_big(keys.bytes + keys.offsets[row] + depth); // buffers may be read past the end
+  const uint64_t chunk =
+      qn_load_big(keys.bytes + keys.offsets[row] + depth); // buffers may be read past the end
   return left >= 8 ? chunk : chunk >> (64 - 8 * left) << (64 - 8 * left);
 }
 
@@ -221,9 +224,11 @@ static int64_t run_end(const qn_sort_pair *pairs, int64_t first, int64_t n) {
   return end;
 }
 
-// Sorts rows that agree in the first `depth` bytes of their keys. A run that agrees in the next eight too is sorted by what
-// follows: the longest such run here in the loop, the others by recursion, which so is at most log2(n) deep.
-static void sort_by_chunks(encoded_keys keys, qn_sort_pair *pairs, qn_sort_pair *spare, int64_t n, int64_t depth) {
+// Sorts rows that agree in the first `depth` bytes of their keys. A run that agrees in the next eight too is
+// sorted by what follows: the longest such run here in the loop, the others by recursion, which so is at most
+// log2(n) deep.
+static void sort_by_chunks(encoded_keys keys, qn_sort_pair *pairs, qn_sort_pair *spare, int64_t n,
+                           int64_t depth) {
   while (n > 1) {
     int64_t longest = 0;
     int64_t longest_n = 1;
@@ -255,8 +260,8 @@ static void sort_by_chunks(encoded_keys keys, qn_sort_pair *pairs, qn_sort_pair 
   }
 }
 
-static qn_status sort_by_bytes(const qn_column *const *keys, const qn_order *orders, int n_keys, int64_t n_rows,
-                               int32_t *rows, qn_error *err) {
+static qn_status sort_by_bytes(const qn_column *const *keys, const qn_order *orders, int n_keys,
+                               int64_t n_rows, int32_t *rows, qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer bytes = {0}, offsets = {0};
   qn_sort_pair *pairs = NULL, *spare = NULL;
@@ -267,7 +272,8 @@ static qn_status sort_by_bytes(const qn_column *const *keys, const qn_order *ord
   for (int64_t i = 0; i < n_rows; i++) {
     pairs[i].row = (int32_t)i;
   }
-  sort_by_chunks((encoded_keys){.bytes = bytes.data, .offsets = (const int64_t *)offsets.data}, pairs, spare, n_rows, 0);
+  sort_by_chunks((encoded_keys){.bytes = bytes.data, .offsets = (const int64_t *)offsets.data}, pairs, spare,
+                 n_rows, 0);
   for (int64_t i = 0; i < n_rows; i++) {
     rows[i] = pairs[i].row;
   }

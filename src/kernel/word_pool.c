@@ -15,7 +15,8 @@ qn_status qn_word_pool_take(qn_word_pool *pool, int size_class, int64_t *offset,
     pool->free[size_class] = (int64_t)pool->words[at];
   } else {
     at = pool->n_words == 0 ? 1 : pool->n_words;
-    QN_TRY(qn_array_grow((void **)&pool->words, &pool->capacity, at + size, (int64_t)sizeof *pool->words, err));
+    QN_TRY(
+        qn_array_grow((void **)&pool->words, &pool->capacity, at + size, (int64_t)sizeof *pool->words, err));
     pool->n_words = at + size;
   }
   memset(pool->words + at, 0, (size_t)size * sizeof *pool->words);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks of 2^k words for the small tables of sketches, one per group: groups have millions of them, too many for an
-// allocation each. Blocks are named by offset, since the pool moves when it grows.
+// Blocks of 2^k words for the small tables of sketches, one per group: groups have millions of them, too many
+// for an allocation each. Blocks are named by offset, since the pool moves when it grows.
 #pragma once
 #include <stdint.h>
 #include <quern/status.h>
@@ -12,7 +12,8 @@ typedef struct qn_word_pool {
   uint64_t *words;
   int64_t n_words; // handed out so far; word 0 is never
   int64_t capacity;
-  int64_t free[QN_POOL_CLASSES]; // per class a list of blocks that came back, linked by their first words; 0: none
+  int64_t free[QN_POOL_CLASSES]; // per class a list of blocks that came back, linked by their first words; 0:
+                                 // none
 } qn_word_pool;
 
 /// A block of 2^size_class zero words.

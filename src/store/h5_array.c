@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One-dimensional HDF5 datasets. Written by whole chunks; read by ranges, straight into the reader's memory (without
-// a chunk cache HDF5 copies nothing), which also reads files that were repacked, with compression for instance.
+// One-dimensional HDF5 datasets. Written by whole chunks; read by ranges, straight into the reader's memory
+// (without a chunk cache HDF5 copies nothing), which also reads files that were repacked, with compression
+// for instance.
 #include <inttypes.h>
 #include <string.h>
 #include "base/check.h"
@@ -10,7 +11,8 @@
 qn_status qn_h5_array_create(hid_t group, const char *path, const char *name, hid_t type, int64_t n_chunk,
                              int64_t n_before, qn_h5_array *out, qn_error *err) {
   qn_status status = QN_OK;
-  const hsize_t size = (hsize_t)(n_before - n_before % n_chunk), most = H5S_UNLIMITED, chunk = (hsize_t)n_chunk;
+  const int64_t n_whole = n_before - n_before % n_chunk;
+  const hsize_t size = (hsize_t)n_whole, most = H5S_UNLIMITED, chunk = (hsize_t)n_chunk;
   const uint8_t one = 1;
   const hid_t space = H5Screate_simple(1, &size, &most);
   const hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
@@ -26,8 +28,8 @@ qn_status qn_h5_array_create(hid_t group, const char *path, const char *name, hi
                        .path = path,
                        .width = (int)H5Tget_size(type),
                        .n_chunk = n_chunk,
-                       .n_in_chunks = n_before - n_before % n_chunk,
-                       .n_pending = n_before % n_chunk};
+                       .n_in_chunks = n_whole,
+                       .n_pending = n_before - n_whole};
   if (out->dataset < 0) {
     status = qn_h5_fail(err, QN_ERR_IO, path, "making the dataset '%s'", name);
     goto done;
@@ -44,9 +46,10 @@ done:
 
 // Writes a chunk of which n_used elements are part of the dataset.
 static qn_status write_chunk(qn_h5_array *array, const void *data, int64_t n_used, qn_error *err) {
-  const hsize_t offset = (hsize_t)array->n_in_chunks, size = (hsize_t)(array->n_in_chunks + n_used);
+  const hsize_t offset = (hsize_t)array->n_in_chunks, size = offset + (hsize_t)n_used;
   if (H5Dset_extent(array->dataset, &size) < 0 ||
-      H5Dwrite_chunk(array->dataset, H5P_DEFAULT, 0, &offset, (size_t)(array->n_chunk * array->width), data) < 0) {
+      H5Dwrite_chunk(array->dataset, H5P_DEFAULT, 0, &offset, (size_t)(array->n_chunk * array->width), data) <
+          0) {
     return qn_h5_fail(err, QN_ERR_IO, array->path, "cannot be written");
   }
   array->n_in_chunks += n_used;
@@ -125,8 +128,8 @@ static qn_status write_whole(hid_t group, const char *path, const char *name, hi
   return status;
 }
 
-qn_status qn_h5_write_all(hid_t group, const char *path, const char *name, hid_t type, const void *data, int64_t n,
-                          qn_error *err) {
+qn_status qn_h5_write_all(hid_t group, const char *path, const char *name, hid_t type, const void *data,
+                          int64_t n, qn_error *err) {
   const hsize_t size = (hsize_t)n;
   const hid_t space = H5Screate_simple(1, &size, NULL);
   const qn_status status = write_whole(group, path, name, type, space, n > 0 ? data : NULL, err);
@@ -134,7 +137,8 @@ qn_status qn_h5_write_all(hid_t group, const char *path, const char *name, hid_t
   return status;
 }
 
-qn_status qn_h5_write_text(hid_t group, const char *path, const char *name, const qn_buffer *text, qn_error *err) {
+qn_status qn_h5_write_text(hid_t group, const char *path, const char *name, const qn_buffer *text,
+                           qn_error *err) {
   const hid_t space = H5Screate(H5S_SCALAR);
   const hid_t type = H5Tcopy(H5T_C_S1);
   H5Tset_size(type, (size_t)text->size);
@@ -181,10 +185,10 @@ qn_status qn_h5_array_open(hid_t group, const char *path, const char *name, hid_
   hsize_t size = 0;
 
   QN_TRY(open_dataset(group, path, name, &dataset, &found, &space, err));
-  QN_REQUIRE(H5Tequal(found, type) > 0, err, QN_ERR_FORMAT, "%s: the dataset '%s' has another type than expected",
-             path, name);
-  QN_REQUIRE(H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &size, NULL) == 1, err,
-             QN_ERR_FORMAT, "%s: the dataset '%s' has not one dimension", path, name);
+  QN_REQUIRE(H5Tequal(found, type) > 0, err, QN_ERR_FORMAT,
+             "%s: the dataset '%s' has another type than expected", path, name);
+  QN_REQUIRE(H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &size, NULL) == 1,
+             err, QN_ERR_FORMAT, "%s: the dataset '%s' has not one dimension", path, name);
   QN_REQUIRE(size == (hsize_t)n, err, QN_ERR_FORMAT,
              "%s: the dataset '%s' has %" PRIu64 " elements where %" PRId64 " were expected", path, name,
              (uint64_t)size, n);
@@ -218,7 +222,8 @@ qn_status qn_h5_array_read(hid_t dataset, const char *path, hid_t type, int64_t 
   if (in_file < 0 || in_memory < 0 ||
       H5Sselect_hyperslab(in_file, H5S_SELECT_SET, &start, NULL, &count, NULL) < 0 ||
       H5Dread(dataset, type, in_memory, in_file, H5P_DEFAULT, data) < 0) {
-    status = qn_h5_fail(err, QN_ERR_FORMAT, path, "reading elements %" PRId64 " to %" PRId64, first, first + n - 1);
+    status = qn_h5_fail(err, QN_ERR_FORMAT, path, "reading elements %" PRId64 " to %" PRId64, first,
+                        first + n - 1);
   }
   if (in_memory >= 0) {
     H5Sclose(in_memory);

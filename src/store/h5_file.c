@@ -22,9 +22,9 @@ enum { ALIGN_FROM_BYTES = 65536, ALIGN_BYTES = 4096, METADATA_BLOCK_BYTES = 1638
 qn_h5_quiet qn_h5_quiet_begin(void) {
   qn_h5_quiet quiet = {0};
   unsigned is_version_2 = 0;
-  // HDF5 forgets to free some things when it meets a damaged file or a full disk, and then complains on standard error
-  // when the program ends. We close every file we open, so it need not clean up then. (No effect, and no harm, if the
-  // program has used HDF5 before.)
+  // HDF5 forgets to free some things when it meets a damaged file or a full disk, and then complains on
+  // standard error when the program ends. We close every file we open, so it need not clean up then. (No
+  // effect, and no harm, if the program has used HDF5 before.)
   H5dont_atexit();
   H5open();
   if (H5Eauto_is_v2(H5E_DEFAULT, &is_version_2) >= 0 && is_version_2 != 0 &&
@@ -56,7 +56,7 @@ static herr_t note_cause(unsigned n, const H5E_error2_t *entry, void *data) {
   }
   const char *number = strstr(entry->desc, "errno = ");
   if (number != NULL && cause->system_error == 0) {
-    cause->system_error = atoi(number + strlen("errno = "));
+    cause->system_error = (int)strtol(number + strlen("errno = "), NULL, 10);
   }
   return 0;
 }
@@ -116,7 +116,8 @@ qn_status qn_h5_file_open(const char *path, hid_t *out, qn_error *err) {
   const hid_t access = access_properties();
   const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
   if (file < 0) {
-    status = qn_h5_fail(err, QN_ERR_FORMAT, path, "cannot be opened as an HDF5 file (damaged or unfinished?)");
+    status =
+        qn_h5_fail(err, QN_ERR_FORMAT, path, "cannot be opened as an HDF5 file (damaged or unfinished?)");
   } else {
     *out = file;
   }
@@ -169,8 +170,8 @@ void qn_h5_file_abandon(hid_t *file) {
   if (*file <= 0) {
     return;
   }
-  // HDF5 cannot close a file whose metadata it cannot write: it would keep it open and try again when the program
-  // ends. So the rest goes to a file in memory that takes the place of the one on disk.
+  // HDF5 cannot close a file whose metadata it cannot write: it would keep it open and try again when the
+  // program ends. So the rest goes to a file in memory that takes the place of the one on disk.
   const int memory = memfd_create("quern-abandoned", MFD_CLOEXEC);
   if (memory >= 0 && H5Fget_vfd_handle(*file, H5P_DEFAULT, &handle) >= 0 && handle != NULL) {
     dup2(memory, *(const int *)handle);
@@ -242,8 +243,8 @@ qn_status qn_h5_get_int64(hid_t object, const char *path, const char *name, int6
   attribute = H5Aopen(object, name, H5P_DEFAULT);
   type = attribute >= 0 ? H5Aget_type(attribute) : H5I_INVALID_HID;
   space = attribute >= 0 ? H5Aget_space(attribute) : H5I_INVALID_HID;
-  if (type < 0 || space < 0 || H5Tget_class(type) != H5T_INTEGER || H5Sget_simple_extent_npoints(space) != 1 ||
-      H5Aread(attribute, H5T_NATIVE_INT64, value) < 0) {
+  if (type < 0 || space < 0 || H5Tget_class(type) != H5T_INTEGER ||
+      H5Sget_simple_extent_npoints(space) != 1 || H5Aread(attribute, H5T_NATIVE_INT64, value) < 0) {
     status = qn_h5_fail(err, QN_ERR_FORMAT, path, "the attribute '%s' is no whole number", name);
   }
 

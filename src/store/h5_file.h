@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only door to HDF5: files, attributes and one-dimensional datasets, with its errors turned into ours. HDF5 prints
-// errors by default and keeps state for the process; every public function of the store that reaches this layer is
-// quiet while it runs and puts the setting back.
+// The only door to HDF5: files, attributes and one-dimensional datasets, with its errors turned into ours.
+// HDF5 prints errors by default and keeps state for the process; every public function of the store that
+// reaches this layer is quiet while it runs and puts the setting back.
 #pragma once
 #include <hdf5.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/buffer.h"
 #include <quern/schema.h>
+#include "base/buffer.h"
 
 /// What HDF5 did with its errors before we came.
 typedef struct qn_h5_quiet {
@@ -18,8 +18,9 @@ typedef struct qn_h5_quiet {
 qn_h5_quiet qn_h5_quiet_begin(void);
 void qn_h5_quiet_end(const qn_h5_quiet *quiet);
 
-/// Fills err with "PATH: <format>: <reason>", the reason taken from HDF5's error stack (the system's text where there
-/// is one, with what to do about a full disk). Returns QN_ERR_IO if the system refused something, else `otherwise`.
+/// Fills err with "PATH: <format>: <reason>", the reason taken from HDF5's error stack (the system's text
+/// where there is one, with what to do about a full disk). Returns QN_ERR_IO if the system refused something,
+/// else `otherwise`.
 qn_status qn_h5_fail(qn_error *err, qn_status otherwise, const char *path, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -27,7 +28,8 @@ qn_status qn_h5_fail(qn_error *err, qn_status otherwise, const char *path, const
 qn_status qn_h5_file_create(const char *path, hid_t *out, qn_error *err);
 /// Opens a file to read.
 qn_status qn_h5_file_open(const char *path, hid_t *out, qn_error *err);
-/// Writes all to disk (fsync) and closes; *n_bytes is the file's size. After a failure the file must be abandoned.
+/// Writes all to disk (fsync) and closes; *n_bytes is the file's size. After a failure the file must be
+/// abandoned.
 qn_status qn_h5_file_finish(hid_t *file, const char *path, int64_t *n_bytes, qn_error *err);
 /// Closes without caring for what was written, which never fails: also when the disk is full.
 void qn_h5_file_abandon(hid_t *file);
@@ -47,8 +49,8 @@ qn_status qn_h5_get_int64(hid_t object, const char *path, const char *name, int6
 /// The type of a column's values in a file, little-endian; of utf8 and binary: of their bytes.
 hid_t qn_h5_type(qn_type type);
 
-/// A dataset of one dimension that grows at its end. Whole chunks go to the file directly, past HDF5's chunk cache
-/// and its conversions; what does not fill a chunk waits in `pending`.
+/// A dataset of one dimension that grows at its end. Whole chunks go to the file directly, past HDF5's chunk
+/// cache and its conversions; what does not fill a chunk waits in `pending`.
 typedef struct qn_h5_array {
   hid_t dataset;
   const char *path; // of the file, borrowed
@@ -59,8 +61,8 @@ typedef struct qn_h5_array {
   uint8_t *pending; // n_chunk elements
 } qn_h5_array;
 
-/// A growing dataset `name` in `group`. n_before elements are already there, all one (for validity, which begins with
-/// the first null): they are not written, HDF5 fills them in.
+/// A growing dataset `name` in `group`. n_before elements are already there, all one (for validity, which
+/// begins with the first null): they are not written, HDF5 fills them in.
 qn_status qn_h5_array_create(hid_t group, const char *path, const char *name, hid_t type, int64_t n_chunk,
                              int64_t n_before, qn_h5_array *out, qn_error *err);
 qn_status qn_h5_array_append(qn_h5_array *array, const void *data, int64_t n, qn_error *err);
@@ -69,16 +71,17 @@ qn_status qn_h5_array_finish(qn_h5_array *array, qn_error *err);
 void qn_h5_array_release(qn_h5_array *array);
 
 /// Writes a whole dataset of n elements at once, not chunked.
-qn_status qn_h5_write_all(hid_t group, const char *path, const char *name, hid_t type, const void *data, int64_t n,
-                          qn_error *err);
+qn_status qn_h5_write_all(hid_t group, const char *path, const char *name, hid_t type, const void *data,
+                          int64_t n, qn_error *err);
 /// A text as a single value.
-qn_status qn_h5_write_text(hid_t group, const char *path, const char *name, const qn_buffer *text, qn_error *err);
+qn_status qn_h5_write_text(hid_t group, const char *path, const char *name, const qn_buffer *text,
+                           qn_error *err);
 /// Appends such a text of at most max_bytes.
 qn_status qn_h5_read_text(hid_t group, const char *path, const char *name, int64_t max_bytes, qn_buffer *out,
                           qn_error *err);
 
-/// Opens `name` (a path below `group`), which must be a dataset of n elements of exactly that type, held in the file
-/// itself.
+/// Opens `name` (a path below `group`), which must be a dataset of n elements of exactly that type, held in
+/// the file itself.
 qn_status qn_h5_array_open(hid_t group, const char *path, const char *name, hid_t type, int64_t n, hid_t *out,
                            qn_error *err);
 /// Elements [first, first + n) of it.

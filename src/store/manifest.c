@@ -33,8 +33,8 @@ done:
   return status;
 }
 
-static qn_status manifest_new(const void *text, int64_t size, const char *text_path, const char *path, bool is_file,
-                              int64_t file_bytes, qn_manifest **out, qn_error *err) {
+static qn_status manifest_new(const void *text, int64_t size, const char *text_path, const char *path,
+                              bool is_file, int64_t file_bytes, qn_manifest **out, qn_error *err) {
   qn_status status = QN_OK;
   json_t *json = NULL;
   qn_manifest *manifest = NULL;
@@ -58,7 +58,8 @@ static qn_status open_folder(const char *path, qn_manifest **out, qn_error *err)
   QN_TRY(qn_buffer_printf(&file, err, "%s/manifest.json", path));
   QN_TRY(qn_buffer_terminate(&file, err));
   QN_REQUIRE(qn_file_exists((const char *)file.data), err, QN_ERR_IO,
-             "%s: is a folder without a manifest.json: no staged dataset, or one that was not finished (then run the "
+             "%s: is a folder without a manifest.json: no staged dataset, or one that was not finished (then "
+             "run the "
              "job that writes it again)",
              path);
   QN_TRY(qn_file_read_all((const char *)file.data, MANIFEST_MAX_BYTES, &text, err));
@@ -101,7 +102,8 @@ qn_status qn_manifest_open(const char *path, qn_manifest **out, qn_error *err) {
   qn_buffer clean = {0};
 
   QN_TRY(copy_path(path, &clean, err));
-  QN_REQUIRE(stat(path, &info) == 0, err, QN_ERR_IO, "%s: no staged dataset there: %s", path, strerror(errno));
+  QN_REQUIRE(stat(path, &info) == 0, err, QN_ERR_IO, "%s: no staged dataset there: %s", path,
+             strerror(errno));
   if (S_ISDIR(info.st_mode)) {
     QN_TRY(open_folder((const char *)clean.data, out, err));
   } else {
@@ -127,8 +129,8 @@ qn_status qn_manifest_decode(const void *data, int64_t size, qn_manifest **out, 
   qn_manifest *manifest = NULL;
 
   QN_TRY(qn_json_parse(data, size, "an encoded manifest", &envelope, err));
-  QN_REQUIRE(json_unpack(envelope, "{s:s, s:b, s:I, s:o}", "path", &path, "is_file", &is_file, "bytes", &file_bytes,
-                         "manifest", &json) == 0 &&
+  QN_REQUIRE(json_unpack(envelope, "{s:s, s:b, s:I, s:o}", "path", &path, "is_file", &is_file, "bytes",
+                         &file_bytes, "manifest", &json) == 0 &&
                  file_bytes >= 0,
              err, QN_ERR_FORMAT, "an encoded manifest has not the expected form");
   QN_TRY(qn_manifest_from_json(json, path, is_file != 0, file_bytes, &manifest, err));
@@ -155,13 +157,14 @@ void qn_manifest_free(qn_manifest *manifest) {
   free(manifest);
 }
 
-static qn_status collect_parts(const char *folder, const qn_buffer *descriptions, int64_t n_parts, json_t **out,
-                               qn_error *err) {
+static qn_status collect_parts(const char *folder, const qn_buffer *descriptions, int64_t n_parts,
+                               json_t **out, qn_error *err) {
   qn_status status = QN_OK;
   json_t *parts = json_array(), *part = NULL;
   QN_REQUIRE(parts != NULL, err, QN_ERR_MEMORY, "%s: no memory for the manifest", folder);
   for (int64_t p = 0; p < n_parts; p++) {
-    QN_TRY(qn_json_parse(descriptions[p].data, descriptions[p].size, "the description of a part", &part, err));
+    QN_TRY(
+        qn_json_parse(descriptions[p].data, descriptions[p].size, "the description of a part", &part, err));
     QN_REQUIRE(json_array_append_new(parts, part) == 0, err, QN_ERR_MEMORY, "%s: no memory for the manifest",
                folder);
   }
@@ -174,7 +177,8 @@ done:
 }
 
 qn_status qn_manifest_write(const char *folder, const qn_schema *schema, const qn_buffer *descriptions,
-                            int64_t n_parts, const char *sorted_by, const char *partitioned_by, qn_error *err) {
+                            int64_t n_parts, const char *sorted_by, const char *partitioned_by,
+                            qn_error *err) {
   qn_status status = QN_OK;
   json_t *parts = NULL, *json = NULL;
   qn_manifest *manifest = NULL;
@@ -243,7 +247,8 @@ const char *qn_manifest_partitioned_by(const qn_manifest *manifest) {
 
 qn_status qn_manifest_stats(const qn_manifest *manifest, int column, qn_column_stats *out, qn_error *err) {
   if (column < 0 || column >= manifest->schema->n_columns) {
-    return qn_fail(err, QN_ERR_ARG, "%s: column %d of %d", manifest->path, column, manifest->schema->n_columns);
+    return qn_fail(err, QN_ERR_ARG, "%s: column %d of %d", manifest->path, column,
+                   manifest->schema->n_columns);
   }
   *out = manifest->stats[column];
   return QN_OK;

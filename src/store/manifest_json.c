@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The manifest as JSON. It carries a checksum of itself, taken over the compact text with sorted keys, so that a byte
-// that changed on disk is noticed here as everywhere; and every value is checked as one from outside.
+// The manifest as JSON. It carries a checksum of itself, taken over the compact text with sorted keys, so
+// that a byte that changed on disk is noticed here as everywhere; and every value is checked as one from
+// outside.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,8 +80,8 @@ static qn_status column_to_json(const qn_column_entry *column, const char *name,
   return status;
 }
 
-qn_status qn_part_entry_to_json(const qn_part_entry *entry, const qn_schema *schema, const char *file, json_t **out,
-                                qn_error *err) {
+qn_status qn_part_entry_to_json(const qn_part_entry *entry, const qn_schema *schema, const char *file,
+                                json_t **out, qn_error *err) {
   qn_status status = QN_OK;
   json_t *json = json_object(), *columns = json_array();
   int failed = 0;
@@ -150,13 +151,15 @@ static qn_status read_count(const json_t *json, const char *key, int64_t most, c
                             qn_error *err) {
   const json_t *value = json_object_get(json, key);
   if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > most) {
-    return qn_fail(err, QN_ERR_FORMAT, "%s: '%s' is missing or no whole number from 0 to %" PRId64, path, key, most);
+    return qn_fail(err, QN_ERR_FORMAT, "%s: '%s' is missing or no whole number from 0 to %" PRId64, path, key,
+                   most);
   }
   *out = json_integer_value(value);
   return QN_OK;
 }
 
-static qn_status read_text(const json_t *json, const char *key, const char *path, const char **out, qn_error *err) {
+static qn_status read_text(const json_t *json, const char *key, const char *path, const char **out,
+                           qn_error *err) {
   const json_t *value = json_object_get(json, key);
   const char *text = json_string_value(value);
   if (text == NULL || strlen(text) != json_string_length(value)) {
@@ -180,12 +183,13 @@ done:
   return status;
 }
 
-static qn_status read_hash(const json_t *json, const char *key, const char *path, uint64_t *out, qn_error *err) {
+static qn_status read_hash(const json_t *json, const char *key, const char *path, uint64_t *out,
+                           qn_error *err) {
   qn_status status = QN_OK;
   const char *text = NULL;
   QN_TRY(read_text(json, key, path, &text, err));
-  QN_REQUIRE(strlen(text) == HASH_DIGITS && strspn(text, "0123456789abcdef") == HASH_DIGITS, err, QN_ERR_FORMAT,
-             "%s: '%s' is '%s', not 16 hexadecimal digits", path, key, text);
+  QN_REQUIRE(strlen(text) == HASH_DIGITS && strspn(text, "0123456789abcdef") == HASH_DIGITS, err,
+             QN_ERR_FORMAT, "%s: '%s' is '%s', not 16 hexadecimal digits", path, key, text);
   *out = strtoull(text, NULL, 16);
 
 done:
@@ -201,12 +205,12 @@ static qn_status check_head(const json_t *json, const char *path, qn_error *err)
 
   QN_REQUIRE(json_is_object(json), err, QN_ERR_FORMAT, "%s: is no manifest (no JSON object)", path);
   QN_TRY(read_text(json, "format", path, &format, err));
-  QN_REQUIRE(strcmp(format, QN_STAGE_FORMAT) == 0, err, QN_ERR_FORMAT, "%s: the format is '%s', not '%s'", path,
-             format, QN_STAGE_FORMAT);
+  QN_REQUIRE(strcmp(format, QN_STAGE_FORMAT) == 0, err, QN_ERR_FORMAT, "%s: the format is '%s', not '%s'",
+             path, format, QN_STAGE_FORMAT);
   QN_TRY(read_count(json, "version", INT64_MAX, path, &version, err));
   QN_REQUIRE(version == QN_STAGE_VERSION, err, QN_ERR_FORMAT,
-             "%s: has format version %" PRId64 ", this program reads version %d; stage the data anew", path, version,
-             QN_STAGE_VERSION);
+             "%s: has format version %" PRId64 ", this program reads version %d; stage the data anew", path,
+             version, QN_STAGE_VERSION);
   QN_TRY(read_hash(json, "checksum", path, &expected, err));
   copy = json_copy((json_t *)json); // shallow; json_copy changes nothing but the count of references
   QN_REQUIRE(copy != NULL && json_object_del(copy, "checksum") == 0, err, QN_ERR_MEMORY,
@@ -235,7 +239,8 @@ static qn_status read_column(const json_t *json, const qn_field *field, int64_t 
   if (min != NULL && max != NULL) {
     QN_REQUIRE(qn_value_from_json(field->type, min, range->min, &range->min_size) &&
                    qn_value_from_json(field->type, max, range->max, &range->max_size),
-               err, QN_ERR_FORMAT, "%s, column '%s': min or max is no %s", path, name, qn_type_name(field->type));
+               err, QN_ERR_FORMAT, "%s, column '%s': min or max is no %s", path, name,
+               qn_type_name(field->type));
     range->has_range = 1;
     range->min_is_exact = !json_is_false(json_object_get(json, "min_is_exact"));
     range->max_is_exact = !json_is_false(json_object_get(json, "max_is_exact"));
@@ -247,7 +252,8 @@ done:
   return status;
 }
 
-static qn_status read_part_path(const json_t *json, qn_manifest *manifest, qn_part_entry *out, qn_error *err) {
+static qn_status read_part_path(const json_t *json, qn_manifest *manifest, qn_part_entry *out,
+                                qn_error *err) {
   qn_status status = QN_OK;
   const char *file = NULL;
 
@@ -256,8 +262,9 @@ static qn_status read_part_path(const json_t *json, qn_manifest *manifest, qn_pa
     return QN_OK;
   }
   QN_TRY(read_text(json, "file", manifest->path, &file, err));
-  QN_REQUIRE(file[0] != '\0' && strchr(file, '/') == NULL && strcmp(file, ".") != 0 && strcmp(file, "..") != 0, err,
-             QN_ERR_FORMAT, "%s: '%s' is no name of a file in the folder", manifest->path, file);
+  QN_REQUIRE(file[0] != '\0' && strchr(file, '/') == NULL && strcmp(file, ".") != 0 &&
+                 strcmp(file, "..") != 0,
+             err, QN_ERR_FORMAT, "%s: '%s' is no name of a file in the folder", manifest->path, file);
   out->path = qn_arena_printf(&manifest->arena, "%s/%s", manifest->path, file);
   QN_REQUIRE(out->path != NULL, err, QN_ERR_MEMORY, "%s: no memory for the manifest", manifest->path);
 
@@ -279,9 +286,10 @@ static qn_status read_part(const json_t *json, qn_manifest *manifest, int64_t fi
   }
   QN_TRY(read_count(json, "groups", out->n_rows, out->path, &out->n_groups, err));
   QN_REQUIRE((out->n_groups == 0) == (out->n_rows == 0) &&
-                 out->n_groups >= out->n_rows / QN_STAGE_GROUP_ROWS + (out->n_rows % QN_STAGE_GROUP_ROWS != 0),
-             err, QN_ERR_FORMAT, "%s: %" PRId64 " rows cannot be %" PRId64 " row groups", out->path, out->n_rows,
-             out->n_groups);
+                 out->n_groups >=
+                     out->n_rows / QN_STAGE_GROUP_ROWS + (out->n_rows % QN_STAGE_GROUP_ROWS != 0),
+             err, QN_ERR_FORMAT, "%s: %" PRId64 " rows cannot be %" PRId64 " row groups", out->path,
+             out->n_rows, out->n_groups);
   QN_REQUIRE(json_array_size(columns) == (size_t)schema->n_columns, err, QN_ERR_FORMAT,
              "%s: describes %zu columns where the schema has %d", out->path, json_array_size(columns),
              schema->n_columns);
@@ -332,7 +340,8 @@ static qn_status read_parts(const json_t *json, int64_t file_bytes, qn_manifest 
   QN_REQUIRE(json_is_array(parts) && (!manifest->is_file || n_parts == 1), err, QN_ERR_FORMAT,
              "%s: 'parts' is missing or no list of parts", manifest->path);
   manifest->parts = qn_arena_alloc(&manifest->arena, n_parts * (int64_t)sizeof *manifest->parts);
-  manifest->stats = qn_arena_alloc(&manifest->arena, manifest->schema->n_columns * (int64_t)sizeof *manifest->stats);
+  manifest->stats =
+      qn_arena_alloc(&manifest->arena, manifest->schema->n_columns * (int64_t)sizeof *manifest->stats);
   QN_REQUIRE(manifest->parts != NULL && manifest->stats != NULL, err, QN_ERR_MEMORY,
              "%s: no memory for the manifest", manifest->path);
   for (int64_t p = 0; p < n_parts; p++) {

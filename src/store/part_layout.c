@@ -34,7 +34,8 @@ qn_status qn_group_record_type(qn_type type, hid_t *out, qn_error *err) {
   failed |= H5Tinsert(record, "first_byte", offsetof(qn_group_record, first_byte), H5T_STD_I64LE);
   failed |= H5Tinsert(record, "n_bytes", offsetof(qn_group_record, n_bytes), H5T_STD_I64LE);
   failed |= H5Tinsert(record, "values_checksum", offsetof(qn_group_record, values_checksum), H5T_STD_U64LE);
-  failed |= H5Tinsert(record, "validity_checksum", offsetof(qn_group_record, validity_checksum), H5T_STD_U64LE);
+  failed |=
+      H5Tinsert(record, "validity_checksum", offsetof(qn_group_record, validity_checksum), H5T_STD_U64LE);
   failed |= H5Tinsert(record, "bytes_checksum", offsetof(qn_group_record, bytes_checksum), H5T_STD_U64LE);
   failed |= H5Tinsert(record, "min_size", range + offsetof(qn_value_range, min_size), H5T_STD_I32LE);
   failed |= H5Tinsert(record, "max_size", range + offsetof(qn_value_range, max_size), H5T_STD_I32LE);
@@ -71,8 +72,8 @@ qn_status qn_column_path_print(const char *name, qn_buffer *out, qn_error *err) 
   }
   for (int64_t i = 0; i < size; i++) {
     const uint8_t c = (uint8_t)name[i];
-    const bool is_odd = c < 0x20 || c == 0x7F || c == '/' || c == '%' || (c >= 0x80 && !is_utf8) ||
-                        (c == '.' && size == 1);
+    const bool is_odd =
+        c < 0x20 || c == 0x7F || c == '/' || c == '%' || (c >= 0x80 && !is_utf8) || (c == '.' && size == 1);
     if (is_odd) {
       QN_TRY(qn_buffer_printf(out, err, "%%%02X", c));
     } else {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a part looks like inside, for those who write and read it: names, and the table of row groups that each column
-// has. docs/stage-format.md says the same for readers outside.
+// What a part looks like inside, for those who write and read it: names, and the table of row groups that
+// each column has. docs/stage-format.md says the same for readers outside.
 #pragma once
 #include <stdint.h>
 #include "base/buffer.h"

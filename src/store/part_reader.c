@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading parts. Nothing in a file is taken for granted: checksums find what changed by accident, and what a file could
-// do by intent (offsets that lead outside, text that is no UTF-8, truth values beyond 1) is checked as well.
+// Reading parts. Nothing in a file is taken for granted: checksums find what changed by accident, and what a
+// file could do by intent (offsets that lead outside, text that is no UTF-8, truth values beyond 1) is
+// checked as well.
 #include "store/part_reader.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -40,7 +41,8 @@ typedef struct read_place {
 } read_place;
 
 static qn_status damaged(const read_place *place, const char *what, qn_error *err) {
-  return qn_fail(err, QN_ERR_FORMAT, "%s, column '%s', row group %" PRId64 ": %s: the file is damaged; stage the data anew",
+  return qn_fail(err, QN_ERR_FORMAT,
+                 "%s, column '%s', row group %" PRId64 ": %s: the file is damaged; stage the data anew",
                  place->path, place->column, place->group, what);
 }
 
@@ -53,8 +55,8 @@ static qn_status open_part(const char *path, hid_t *file, qn_error *err) {
              "%s: is an HDF5 file but no part of a staged dataset, or one that was not finished", path);
   QN_TRY(qn_h5_get_int64(*file, path, "version", &version, err));
   QN_REQUIRE(version == QN_STAGE_VERSION, err, QN_ERR_FORMAT,
-             "%s: has format version %" PRId64 ", this program reads version %d; stage the data anew", path, version,
-             QN_STAGE_VERSION);
+             "%s: has format version %" PRId64 ", this program reads version %d; stage the data anew", path,
+             version, QN_STAGE_VERSION);
 
 done:
   if (status != QN_OK) {
@@ -83,10 +85,11 @@ qn_status qn_part_reader_open(const qn_schema *schema, const qn_part_entry *entr
   qn_part_reader *reader = NULL;
   const qn_h5_quiet quiet = qn_h5_quiet_begin();
 
-  QN_REQUIRE(stat(entry->path, &info) == 0, err, QN_ERR_IO, "%s: a part of the staged dataset cannot be read: %s",
-             entry->path, strerror(errno));
+  QN_REQUIRE(stat(entry->path, &info) == 0, err, QN_ERR_IO,
+             "%s: a part of the staged dataset cannot be read: %s", entry->path, strerror(errno));
   QN_REQUIRE(info.st_size == entry->n_bytes, err, QN_ERR_FORMAT,
-             "%s: has %" PRId64 " bytes, the manifest says %" PRId64 "; the part is cut off or from another run",
+             "%s: has %" PRId64 " bytes, the manifest says %" PRId64
+             "; the part is cut off or from another run",
              entry->path, (int64_t)info.st_size, entry->n_bytes);
   reader = calloc(1, sizeof *reader);
   QN_REQUIRE(reader != NULL, err, QN_ERR_MEMORY, "%s: no memory to read it", entry->path);
@@ -145,7 +148,8 @@ done:
 }
 
 // Rows and bytes of the groups must follow each other without gaps, as in the column opened first.
-static qn_status check_groups(const qn_part_reader *reader, int column, const qn_group_record *groups, qn_error *err) {
+static qn_status check_groups(const qn_part_reader *reader, int column, const qn_group_record *groups,
+                              qn_error *err) {
   const qn_part_entry *entry = reader->entry;
   const qn_type type = qn_schema_type(reader->schema, column);
   read_place place = {.path = entry->path, .column = qn_schema_name(reader->schema, column)};
@@ -178,7 +182,8 @@ static qn_status check_groups(const qn_part_reader *reader, int column, const qn
   return QN_OK;
 }
 
-static qn_status read_groups(const qn_part_reader *reader, int column, qn_group_record *groups, qn_error *err) {
+static qn_status read_groups(const qn_part_reader *reader, int column, qn_group_record *groups,
+                             qn_error *err) {
   qn_status status = QN_OK;
   const qn_part_entry *entry = reader->entry;
   const int64_t size = entry->n_groups * (int64_t)sizeof *groups;
@@ -188,11 +193,12 @@ static qn_status read_groups(const qn_part_reader *reader, int column, qn_group_
   QN_TRY(open_array(reader, column, "row_groups", type, entry->n_groups, &dataset, err));
   memset(groups, 0, (size_t)size);
   QN_TRY(qn_h5_array_read(dataset, entry->path, type, 0, entry->n_groups, groups, err));
-  QN_REQUIRE(qn_group_records_checksum(groups, entry->n_groups) == entry->columns[column].checksum, err,
-             QN_ERR_FORMAT,
-             "%s, column '%s': the table of row groups does not match the manifest: the part is damaged or from "
-             "another run; stage the data anew",
-             entry->path, qn_schema_name(reader->schema, column));
+  QN_REQUIRE(
+      qn_group_records_checksum(groups, entry->n_groups) == entry->columns[column].checksum, err,
+      QN_ERR_FORMAT,
+      "%s, column '%s': the table of row groups does not match the manifest: the part is damaged or from "
+      "another run; stage the data anew",
+      entry->path, qn_schema_name(reader->schema, column));
   QN_TRY(check_groups(reader, column, groups, err));
 
 done:
@@ -224,7 +230,8 @@ done:
   return status;
 }
 
-qn_status qn_part_reader_groups(qn_part_reader *reader, int column, const qn_group_record **out, qn_error *err) {
+qn_status qn_part_reader_groups(qn_part_reader *reader, int column, const qn_group_record **out,
+                                qn_error *err) {
   qn_status status = QN_OK;
   const qn_part_entry *entry = reader->entry;
   column_reader *columns = &reader->columns[column];
@@ -235,7 +242,8 @@ qn_status qn_part_reader_groups(qn_part_reader *reader, int column, const qn_gro
   if (columns->groups == NULL) {
     // Each group takes more than a byte of the file: what says otherwise must not make us ask for its memory.
     QN_REQUIRE(entry->n_groups <= entry->n_bytes, err, QN_ERR_FORMAT,
-               "%s: %" PRId64 " row groups in %" PRId64 " bytes", entry->path, entry->n_groups, entry->n_bytes);
+               "%s: %" PRId64 " row groups in %" PRId64 " bytes", entry->path, entry->n_groups,
+               entry->n_bytes);
     QN_TRY(qn_mul_size(entry->n_groups, sizeof *groups, &size, err));
     groups = qn_memory_alloc(size);
     QN_REQUIRE(groups != NULL, err, QN_ERR_MEMORY, "%s: no memory for %" PRId64 " row groups", entry->path,
@@ -287,8 +295,8 @@ static qn_status read_validity(const qn_part_reader *reader, hid_t dataset, cons
 
   QN_TRY(qn_buffer_reserve(&bytes, group->n_rows, err));
   QN_TRY(qn_buffer_reserve(&bits, qn_bitmap_bytes(group->n_rows), err));
-  QN_TRY(qn_h5_array_read(dataset, reader->entry->path, H5T_STD_U8LE, group->first_row, group->n_rows, bytes.data,
-                          err));
+  QN_TRY(qn_h5_array_read(dataset, reader->entry->path, H5T_STD_U8LE, group->first_row, group->n_rows,
+                          bytes.data, err));
   if (qn_hash_bytes(bytes.data, group->n_rows, 0) != group->validity_checksum) {
     status = damaged(place, "the checksum of the validity does not match", err);
     goto done;
@@ -316,8 +324,8 @@ static qn_status read_fixed(const qn_part_reader *reader, int column, const qn_g
   void *values = NULL;
 
   QN_TRY(qn_column_fixed(type, group->n_rows, out, &values, err));
-  QN_TRY(qn_h5_array_read(reader->columns[column].values, reader->entry->path, qn_h5_type(type), group->first_row,
-                          group->n_rows, values, err));
+  QN_TRY(qn_h5_array_read(reader->columns[column].values, reader->entry->path, qn_h5_type(type),
+                          group->first_row, group->n_rows, values, err));
   if (qn_hash_bytes(values, group->n_rows * qn_type_width(type), 0) != group->values_checksum) {
     status = damaged(place, "the checksum of the values does not match", err);
     goto done;
@@ -350,8 +358,8 @@ static qn_status read_offsets(const qn_part_reader *reader, int column, const qn
 
   QN_TRY(qn_buffer_reserve(&wide, n * (int64_t)sizeof(int64_t), err));
   QN_TRY(qn_buffer_reserve(&narrow, n * (int64_t)sizeof(int32_t), err));
-  QN_TRY(qn_h5_array_read(reader->columns[column].values, reader->entry->path, H5T_STD_I64LE, group->first_row, n,
-                          wide.data, err));
+  QN_TRY(qn_h5_array_read(reader->columns[column].values, reader->entry->path, H5T_STD_I64LE,
+                          group->first_row, n, wide.data, err));
   if (qn_hash_bytes(wide.data, n * (int64_t)sizeof(int64_t), 0) != group->values_checksum) {
     status = damaged(place, "the checksum of the offsets does not match", err);
     goto done;
@@ -414,8 +422,8 @@ static int64_t bytes_of_group(qn_type type, const qn_group_record *group) {
   return group->n_rows * width + group->n_bytes + (group->n_nulls > 0 ? group->n_rows : 0);
 }
 
-qn_status qn_part_reader_column(qn_part_reader *reader, int column, int64_t group, qn_column *out, int64_t *n_bytes,
-                                qn_error *err) {
+qn_status qn_part_reader_column(qn_part_reader *reader, int column, int64_t group, qn_column *out,
+                                int64_t *n_bytes, qn_error *err) {
   qn_status status = QN_OK;
   const qn_type type = qn_schema_type(reader->schema, column);
   const read_place place = {

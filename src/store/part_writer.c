@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes a part. Rows are collected in builders until they make a row group; then each column's values, checksum and
-// statistics are computed while they are in the cache, and handed to HDF5 as whole chunks. The attributes that say
-// "this is a finished part" are written last.
+// Writes a part. Rows are collected in builders until they make a row group; then each column's values,
+// checksum and statistics are computed while they are in the cache, and handed to HDF5 as whole chunks. The
+// attributes that say "this is a finished part" are written last.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +14,10 @@
 
 // Text is chunked by bytes; and a part whose row groups end early (wide rows) still gets chunks worth a call.
 enum { TEXT_CHUNK_BYTES = 512 << 10, CHUNK_MIN_ROWS = 4096 };
-// Rows are copied in pieces of at most so many, so that a group's size is seen before it is far beyond the limit.
+// Rows are copied in pieces of at most so many, so that a group's size is seen before it is far beyond the
+// limit.
 enum { APPEND_ROWS = 8192 };
-// Longer minima and maxima do not occur; names do. HDF5 keeps an attribute within 64 KiB.
+// HDF5 keeps an attribute within 64 KiB.
 enum { NAME_MAX_BYTES = 32768 };
 
 typedef struct column_writer {
@@ -112,7 +113,8 @@ void qn_part_writer_free(qn_part_writer *writer) {
   free(writer);
 }
 
-// The datasets are made when the first group is there: a small part gets chunks of its size. `is_last`: no row follows.
+// The datasets are made when the first group is there: a small part gets chunks of its size. `is_last`: no
+// row follows.
 static qn_status create_columns(qn_part_writer *writer, bool is_last, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n_rows = writer->builder.n_rows, zero = 0;
@@ -131,12 +133,14 @@ static qn_status create_columns(qn_part_writer *writer, bool is_last, qn_error *
       continue;
     }
     const int64_t n_bytes = writer->builder.columns[c].bytes.size;
-    const int64_t n_text_chunk = !is_last || n_bytes > TEXT_CHUNK_BYTES ? TEXT_CHUNK_BYTES : n_bytes < 1 ? 1 : n_bytes;
+    const int64_t n_text_chunk = !is_last || n_bytes > TEXT_CHUNK_BYTES ? TEXT_CHUNK_BYTES
+                                 : n_bytes < 1                          ? 1
+                                                                        : n_bytes;
     QN_TRY(qn_h5_array_create(column->group, writer->path, "offsets", H5T_STD_I64LE,
                               writer->n_chunk + (is_last ? 1 : 0), 0, &column->values, err));
     QN_TRY(qn_h5_array_append(&column->values, &zero, 1, err));
-    QN_TRY(qn_h5_array_create(column->group, writer->path, "bytes", H5T_STD_U8LE, n_text_chunk, 0, &column->bytes,
-                              err));
+    QN_TRY(qn_h5_array_create(column->group, writer->path, "bytes", H5T_STD_U8LE, n_text_chunk, 0,
+                              &column->bytes, err));
   }
 
 done:
@@ -144,9 +148,9 @@ done:
   return status;
 }
 
-// What a null row holds is defined in a file: NaN for floats, so that readers without validity see it, else 0.
-static void fill_null_values(qn_column_builder *builder) {
-  const uint8_t *validity = builder->validity.data;
+// What a null row holds is defined in a file: NaN for floats, so that readers without validity see it, else
+// 0.
+static void fill_null_values(qn_column_builder *builder, const uint8_t *validity) {
   const int width = qn_type_width(builder->type);
   uint8_t filler[8] = {0};
   if (builder->type == QN_FLOAT32) {
@@ -161,12 +165,13 @@ static void fill_null_values(qn_column_builder *builder) {
   }
 }
 
-static qn_status write_validity(qn_part_writer *writer, column_writer *column, const qn_column_builder *builder,
+// `validity` is NULL if the group has no nulls; then something is written only if an earlier group had some.
+static qn_status write_validity(qn_part_writer *writer, column_writer *column, const uint8_t *validity,
                                 qn_group_record *record, qn_error *err) {
   qn_status status = QN_OK;
   uint8_t *bytes = NULL;
 
-  if (record->n_nulls == 0 && column->validity.dataset <= 0) {
+  if (validity == NULL && column->validity.dataset <= 0) {
     return QN_OK;
   }
   if (column->validity.dataset <= 0) {
@@ -176,11 +181,11 @@ static qn_status write_validity(qn_part_writer *writer, column_writer *column, c
   writer->scratch.size = 0;
   QN_TRY(qn_buffer_reserve(&writer->scratch, record->n_rows, err));
   bytes = writer->scratch.data;
-  if (record->n_nulls == 0) {
+  if (validity == NULL) {
     memset(bytes, 1, (size_t)record->n_rows);
   } else {
     for (int64_t i = 0; i < record->n_rows; i++) {
-      bytes[i] = qn_bitmap_get(builder->validity.data, i);
+      bytes[i] = qn_bitmap_get(validity, i);
     }
     record->validity_checksum = qn_hash_bytes(bytes, record->n_rows, 0);
   }
@@ -228,21 +233,21 @@ static qn_status write_column(qn_part_writer *writer, int c, qn_error *err) {
                             .n_nulls = builder->n_nulls,
                             .first_byte = last != NULL ? last->first_byte + last->n_bytes : 0};
 
-  qn_value_range_of(builder->type, validity, builder->values.data, (const int32_t *)builder->values.data, bytes,
-                    n_rows, &record.range);
+  qn_value_range_of(builder->type, validity, builder->values.data, (const int32_t *)builder->values.data,
+                    bytes, n_rows, &record.range);
   if (qn_type_is_text(builder->type)) {
     QN_TRY(write_text(writer, column, builder, bytes, &record, err));
   } else {
     if (validity != NULL) {
-      fill_null_values(builder);
+      fill_null_values(builder, validity);
     }
     record.values_checksum = qn_hash_bytes(builder->values.data, n_rows * qn_type_width(builder->type), 0);
     QN_TRY(qn_h5_array_append(&column->values, builder->values.data, n_rows, err));
   }
-  QN_TRY(write_validity(writer, column, builder, &record, err));
+  QN_TRY(write_validity(writer, column, validity, &record, err));
   QN_TRY(qn_buffer_append(&column->records, &record, sizeof record, err));
-  qn_value_range_widen(builder->type, &writer->entries[c].range, writer->n_rows - before.n_nulls, &record.range,
-                       n_rows - record.n_nulls);
+  qn_value_range_widen(builder->type, &writer->entries[c].range, writer->n_rows - before.n_nulls,
+                       &record.range, n_rows - record.n_nulls);
   writer->entries[c].n_nulls += record.n_nulls;
 
 done:
@@ -276,9 +281,9 @@ static int64_t bytes_of_rows(const qn_batch *batch, int64_t first, int64_t n_row
   int64_t n_bytes = 0;
   for (int c = 0; c < batch->n_columns; c++) {
     const qn_column *column = &batch->columns[c];
-    n_bytes += qn_type_is_text(column->type)
-                   ? column->offsets[first + n_rows] - column->offsets[first] + n_rows * (int64_t)sizeof(int32_t)
-                   : n_rows * qn_type_width(column->type);
+    n_bytes += qn_type_is_text(column->type) ? column->offsets[first + n_rows] - column->offsets[first] +
+                                                   n_rows * (int64_t)sizeof(int32_t)
+                                             : n_rows * qn_type_width(column->type);
   }
   return n_bytes;
 }
@@ -328,8 +333,8 @@ qn_status qn_part_writer_append(qn_part_writer *writer, const qn_batch *batch, q
   return writer->failed;
 }
 
-static qn_status put_bound(const qn_part_writer *writer, int c, const char *name, const uint8_t *value, int32_t size,
-                           qn_error *err) {
+static qn_status put_bound(const qn_part_writer *writer, int c, const char *name, const uint8_t *value,
+                           int32_t size, qn_error *err) {
   const qn_type type = writer->schema->fields[c].type;
   char text[QN_RANGE_BYTES + 1] = {0};
   if (type == QN_BINARY) {
@@ -384,7 +389,8 @@ static qn_status finish_column(qn_part_writer *writer, int c, qn_error *err) {
     QN_TRY(qn_h5_array_finish(&column->validity, err));
   }
   QN_TRY(qn_group_record_type(type, &record_type, err));
-  QN_TRY(qn_h5_write_all(column->group, writer->path, "row_groups", record_type, records, writer->n_groups, err));
+  QN_TRY(qn_h5_write_all(column->group, writer->path, "row_groups", record_type, records, writer->n_groups,
+                         err));
   writer->entries[c].checksum = qn_group_records_checksum(records, writer->n_groups);
   QN_TRY(describe_column(writer, c, err));
   group = column->group;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Spill files. Batches are gathered in a buffer and written as one extent when it is full; an extent is read back
-// as a whole, and its batches point into it. So both ways the disk sees few large requests, and reading copies
-// nothing. Each batch has a head of 16 bytes: its size and its checksum.
+// Spill files. Batches are gathered in a buffer and written as one extent when it is full; an extent is read
+// back as a whole, and its batches point into it. So both ways the disk sees few large requests, and reading
+// copies nothing. Each batch has a head of 16 bytes: its size and its checksum.
 #include "store/spill.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -51,10 +51,11 @@ struct qn_spill {
 };
 
 static qn_status fail_at_folder(const char *folder, int reason, qn_error *err) {
-  return qn_fail(err, QN_ERR_IO,
-                 "%s: no spill file can be written there: %s; choose a scratch folder on a local disk with enough "
-                 "space by --scratch or QUERN_SCRATCH, or allow more memory by --memory",
-                 folder, strerror(reason));
+  return qn_fail(
+      err, QN_ERR_IO,
+      "%s: no spill file can be written there: %s; choose a scratch folder on a local disk with enough "
+      "space by --scratch or QUERN_SCRATCH, or allow more memory by --memory",
+      folder, strerror(reason));
 }
 
 // A file without a name. File systems that have no such thing get one that is unlinked at once.
@@ -102,7 +103,8 @@ static qn_status file_new(const char *folder, spill_file **out, qn_error *err) {
 }
 
 // Takes the reference of `file`, also on failure.
-static qn_status spill_in_file_take(spill_file *file, const qn_schema *schema, qn_spill **out, qn_error *err) {
+static qn_status spill_in_file_take(spill_file *file, const qn_schema *schema, qn_spill **out,
+                                    qn_error *err) {
   qn_spill *spill = calloc(1, sizeof *spill);
   if (spill == NULL) {
     file_free(file);
@@ -140,8 +142,8 @@ static qn_status write_extent(qn_spill *spill, qn_error *err) {
     return QN_OK;
   }
   while (n_written < next.size) {
-    const ssize_t n = pwrite(file->descriptor, spill->buffer.data + n_written, (size_t)(next.size - n_written),
-                             next.offset + n_written);
+    const ssize_t n = pwrite(file->descriptor, spill->buffer.data + n_written,
+                             (size_t)(next.size - n_written), next.offset + n_written);
     if (n < 0 && errno == EINTR) {
       continue;
     }
@@ -239,9 +241,11 @@ static qn_status read_extent(qn_spill *spill, qn_error *err) {
 
   qn_block_free(spill->block);
   spill->block = NULL;
-  QN_REQUIRE(memory != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " bytes of a spill file", next->size);
+  QN_REQUIRE(memory != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " bytes of a spill file",
+             next->size);
   prefetch(spill, spill->next_extent + 1);
-  QN_TRY(qn_file_read_at(spill->file->descriptor, spill->file->folder, memory, next->size, next->offset, err));
+  QN_TRY(
+      qn_file_read_at(spill->file->descriptor, spill->file->folder, memory, next->size, next->offset, err));
   taken = memory;
   memory = NULL;
   QN_TRY(qn_block_new(taken, qn_memory_free, &spill->block, err));
@@ -258,10 +262,11 @@ done:
 }
 
 static qn_status damaged(const qn_spill *spill, qn_error *err) {
-  return qn_fail(err, QN_ERR_FORMAT,
-                 "%s: a spill file reads back other bytes than were written: the disk or its file system is faulty; "
-                 "choose another scratch folder by --scratch or QUERN_SCRATCH",
-                 spill->file->folder);
+  return qn_fail(
+      err, QN_ERR_FORMAT,
+      "%s: a spill file reads back other bytes than were written: the disk or its file system is faulty; "
+      "choose another scratch folder by --scratch or QUERN_SCRATCH",
+      spill->file->folder);
 }
 
 qn_status qn_spill_next(qn_spill *spill, qn_batch **out, qn_error *err) {
@@ -301,8 +306,8 @@ void qn_spill_free(qn_spill *spill) {
   }
   for (int64_t i = 0; spill->file->n_references > 1 && i < n_extents(spill); i++) {
     // Others still use the file: what was ours goes back to the disk, where the file system can do that.
-    (void)fallocate(spill->file->descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, extent_at(spill, i)->offset,
-                    extent_at(spill, i)->size);
+    (void)fallocate(spill->file->descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    extent_at(spill, i)->offset, extent_at(spill, i)->size);
   }
   qn_block_free(spill->block);
   qn_buffer_release(&spill->buffer);

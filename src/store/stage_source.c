@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A staged dataset as a source: a split is a row group. Parts that the manifest's statistics rule out are not even
-// opened, row groups that their own statistics rule out are not read, and of the others only the columns asked for.
+// A staged dataset as a source: a split is a row group. Parts that the manifest's statistics rule out are not
+// even opened, row groups that their own statistics rule out are not read, and of the others only the columns
+// asked for.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,8 +114,8 @@ static qn_status is_group_excluded(const stage_reader *reader, qn_part_reader *p
   for (int b = 0; b < reader->scan->n_bounds && !*out; b++) {
     const qn_bound *bound = &reader->scan->bounds[b];
     QN_TRY(qn_part_reader_groups(part, bound->column, &groups, err));
-    *out = qn_value_range_excludes(schema->fields[bound->column].type, &groups[group].range, groups[group].n_rows,
-                                   groups[group].n_nulls, bound);
+    *out = qn_value_range_excludes(schema->fields[bound->column].type, &groups[group].range,
+                                   groups[group].n_rows, groups[group].n_nulls, bound);
   }
 
 done:
@@ -130,7 +131,8 @@ static qn_status read_group(stage_reader *reader, qn_part_reader *part, int64_t 
   QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for %d columns", scan->n_columns);
   QN_TRY(qn_part_reader_groups(part, scan->n_columns > 0 ? scan->columns[0] : 0, &groups, err));
   for (int c = 0; c < scan->n_columns; c++) {
-    QN_TRY(qn_part_reader_column(part, scan->columns[c], group, &columns[c], &reader->base.n_bytes_read, err));
+    QN_TRY(
+        qn_part_reader_column(part, scan->columns[c], group, &columns[c], &reader->base.n_bytes_read, err));
   }
   QN_TRY(qn_batch_new_take(scan->schema, groups[group].n_rows, columns, &reader->group, err));
   qn_batch_set_origin(reader->group, &(qn_origin){.name = qn_part_reader_entry(part)->path,
@@ -155,8 +157,8 @@ static qn_status stage_start(qn_reader *reader, int64_t split, qn_error *err) {
   qn_batch_free(stage->group);
   stage->group = NULL;
   stage->n_given = 0;
-  QN_REQUIRE(split >= 0 && split < source->base.n_splits, err, QN_ERR_ARG, "split %" PRId64 " of %" PRId64, split,
-             source->base.n_splits);
+  QN_REQUIRE(split >= 0 && split < source->base.n_splits, err, QN_ERR_ARG, "split %" PRId64 " of %" PRId64,
+             split, source->base.n_splits);
   const int64_t part = part_of_split(source, split), group = split - source->first_splits[part];
   if (is_part_excluded(stage, part)) {
     return QN_OK;
@@ -225,9 +227,9 @@ static const qn_source_ops stage_ops = {.name = "stage",
 
 static const char *describe(stage_source *source) {
   const qn_manifest *manifest = source->manifest;
-  return qn_arena_printf(&source->arena, "stage %s (%" PRId64 " part%s, %" PRId64 " rows, %.1f MiB)", manifest->path,
-                         manifest->n_parts, manifest->n_parts == 1 ? "" : "s", manifest->n_rows,
-                         (double)qn_manifest_n_bytes(manifest) / (1 << 20));
+  return qn_arena_printf(&source->arena, "stage %s (%" PRId64 " part%s, %" PRId64 " rows, %.1f MiB)",
+                         manifest->path, manifest->n_parts, manifest->n_parts == 1 ? "" : "s",
+                         manifest->n_rows, (double)qn_manifest_n_bytes(manifest) / (1 << 20));
 }
 
 qn_status qn_stage_source_new_take(qn_manifest *manifest, qn_source **out, qn_error *err) {

@@ -144,7 +144,8 @@ bool qn_value_from_json(qn_type type, const json_t *json, uint8_t *value, int32_
   return false;
 }
 
-qn_status qn_value_to_column(qn_type type, const uint8_t *value, int64_t size, qn_column *out, qn_error *err) {
+qn_status qn_value_to_column(qn_type type, const uint8_t *value, int64_t size, qn_column *out,
+                             qn_error *err) {
   qn_status status = QN_OK;
   qn_column_builder builder;
   qn_column_builder_init(&builder, type);

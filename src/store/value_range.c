@@ -36,7 +36,7 @@
 #define RANGE_NAME(name) float32_##name
 #define RANGE_LEAST -HUGE_VALF
 #define RANGE_GREATEST HUGE_VALF
-#define RANGE_IS_NAN(value) ((value) != (value))
+#define RANGE_IS_NAN(value) (isnan(value) != 0)
 #define RANGE_NAN NAN
 #include "store/value_range.inc"
 
@@ -44,7 +44,7 @@
 #define RANGE_NAME(name) float64_##name
 #define RANGE_LEAST -HUGE_VAL
 #define RANGE_GREATEST HUGE_VAL
-#define RANGE_IS_NAN(value) ((value) != (value))
+#define RANGE_IS_NAN(value) (isnan(value) != 0)
 #define RANGE_NAN (double)NAN
 #include "store/value_range.inc"
 
@@ -113,8 +113,8 @@ static int32_t encode_character(uint32_t code, uint8_t *out) {
   return size;
 }
 
-// The text after all that begins with out[0 .. size - 1]: its last character (byte) plus one; the last that is not
-// the greatest there is. Returns its size, 0 if there is none.
+// The text after all that begins with out[0 .. size - 1]: its last character (byte) plus one; the last that
+// is not the greatest there is. Returns its size, 0 if there is none.
 static int32_t round_up(qn_type type, uint8_t *out, int32_t size) {
   while (size > 0) {
     if (type == QN_BINARY) {
@@ -148,7 +148,8 @@ static void range_of_text(qn_type type, const uint8_t *validity, const int32_t *
     }
     const uint8_t *data = bytes + offsets[i];
     const int64_t size = offsets[i + 1] - offsets[i];
-    if (least < 0 || compare_bytes(data, size, bytes + offsets[least], offsets[least + 1] - offsets[least]) < 0) {
+    if (least < 0 ||
+        compare_bytes(data, size, bytes + offsets[least], offsets[least + 1] - offsets[least]) < 0) {
       least = i;
     }
     if (greatest < 0 ||
@@ -269,7 +270,8 @@ bool qn_value_range_is_sound(qn_type type, const qn_value_range *range) {
   const bool is_text = qn_type_is_text(type);
   const int32_t least = is_text ? 0 : qn_type_width(type);
   const int32_t most = is_text ? QN_RANGE_BYTES : qn_type_width(type);
-  if (range->min_size < least || range->min_size > most || range->max_size < least || range->max_size > most) {
+  if (range->min_size < least || range->min_size > most || range->max_size < least ||
+      range->max_size > most) {
     return false;
   }
   if (type == QN_UTF8 && (qn_utf8_find_invalid(range->min, range->min_size) >= 0 ||

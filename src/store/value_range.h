@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The range of a column's values in a row group or a part: what lets readers leave out rows that cannot fulfil a
-// comparison. Long text is cut; then the bounds still hold but are not values of the column. Order is the order of
-// sorting: NaN above all numbers, false before true, text by bytes.
+// The range of a column's values in a row group or a part: what lets readers leave out rows that cannot
+// fulfil a comparison. Long text is cut; then the bounds still hold but are not values of the column. Order
+// is the order of sorting: NaN above all numbers, false before true, text by bytes.
 #pragma once
 #include <jansson.h>
 #include <stdbool.h>
@@ -34,8 +34,8 @@ bool qn_value_range_excludes(qn_type type, const qn_value_range *range, int64_t 
 /// Sizes that fit the type and min <= max: for ranges that come from files.
 bool qn_value_range_is_sound(qn_type type, const qn_value_range *range);
 
-/// One side of a range as JSON: a number, true or false, text; binary in hexadecimal digits; floats that JSON has no
-/// number for as "NaN", "Infinity", "-Infinity". NULL if there is no memory.
+/// One side of a range as JSON: a number, true or false, text; binary in hexadecimal digits; floats that JSON
+/// has no number for as "NaN", "Infinity", "-Infinity". NULL if there is no memory.
 json_t *qn_value_to_json(qn_type type, const uint8_t *value, int64_t size);
 /// And back; false if it is no value of the type.
 bool qn_value_from_json(qn_type type, const json_t *json, uint8_t *value, int32_t *size);

@@ -70,7 +70,7 @@ static void gathers_are_in_rank_order(void) {
 static void broadcast_of(int root, int64_t size) {
   qn_buffer buffer = {0};
   if (qn_comm_rank(comm) == root) {
-    QN_CHECK_OK(qn_buffer_reserve(&buffer, size, &kit_error));
+    QN_CHECK_OK(qn_buffer_reserve(&buffer, size + 1, &kit_error));
     memset(buffer.data, root + 3, (size_t)size);
     buffer.size = size;
   } else {

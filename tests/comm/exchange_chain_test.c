@@ -60,7 +60,7 @@ static qn_status pass_on(void *ctx, const qn_batch *batch, int from_rank, qn_err
 static void open_chain(chain *all, int n_links, const qn_schema *schema, const qn_exchange_options *options,
                        bool last_in_order) {
   *all = (chain){.n_links = n_links};
-  for (int i = 0; i < n_links; i++) {
+  for (int i = n_links - 1; i >= 0; i--) { // what is fed is opened first
     qn_exchange_options chosen = *options;
     chosen.in_rank_order = last_in_order && i == n_links - 1;
     all->links[i] = (chain_link){.chain = all, .index = i};

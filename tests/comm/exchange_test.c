@@ -28,7 +28,7 @@ static int64_t hash_row(const qn_batch *batch, int64_t row) {
                                       qn_column_int64(&batch->columns[1], row));
   const bool is_null = qn_column_is_null(&batch->columns[3], row);
   const uint64_t hash = is_null ? qn_hash_mix(numbers) : qn_hash_bytes(name.data, name.size, numbers);
-  return (int64_t)(hash >> 20);
+  return (int64_t)(hash >> 32);
 }
 
 static qn_status receive(void *ctx, const qn_batch *batch, int from_rank, qn_error *err) {

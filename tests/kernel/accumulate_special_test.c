@@ -36,8 +36,8 @@ static qn_column result_of(const qn_accumulator *accumulator) {
   return out;
 }
 
-static double float_result(qn_aggregate_kind kind, qn_type type, double parameter, const void *values, int64_t n,
-                           int64_t n_groups) {
+static double float_result(qn_aggregate_kind kind, qn_type type, double parameter, const void *values,
+                           int64_t n, int64_t n_groups) {
   qn_accumulator *accumulator = new_accumulator(kind, type, parameter);
   const qn_column column = column_of(type, values, n);
   update_all(accumulator, &column, n_groups);
@@ -48,7 +48,8 @@ static double float_result(qn_aggregate_kind kind, qn_type type, double paramete
   return out;
 }
 
-static int64_t int_result(qn_aggregate_kind kind, qn_type type, const void *values, int64_t n, int64_t n_groups) {
+static int64_t int_result(qn_aggregate_kind kind, qn_type type, const void *values, int64_t n,
+                          int64_t n_groups) {
   qn_accumulator *accumulator = new_accumulator(kind, type, 0);
   const qn_column column = column_of(type, values, n);
   update_all(accumulator, &column, n_groups);
@@ -218,7 +219,8 @@ static void first_is_that_of_the_smallest_order(void) {
     qn_column result = result_of(accumulator);
     QN_CHECK(ref_compare_values(&result, 0, argument, 1) == 0);
     qn_column_release(&result);
-    QN_CHECK_FAILS(qn_accumulator_update(accumulator, argument, groups, 3, 1, NULL, NULL, &kit_error), QN_ERR_ARG);
+    QN_CHECK_FAILS(qn_accumulator_update(accumulator, argument, groups, 3, 1, NULL, NULL, &kit_error),
+                   QN_ERR_ARG);
     qn_accumulator_free(accumulator);
   }
   qn_batch_free(batch);
@@ -275,7 +277,8 @@ static void quantiles_are_within_their_bound(void) {
   for (int f = 0; f < 7; f++) {
     const double rank = fmax(1, ceil(fractions[f] * MANY));
     const double wanted = pow(10, (rank - 1) / MANY * 9 - 3);
-    const double found = float_result(QN_AGG_APPROX_QUANTILE, QN_FLOAT64, fractions[f], values, MANY, 1 + f % 2);
+    const double found =
+        float_result(QN_AGG_APPROX_QUANTILE, QN_FLOAT64, fractions[f], values, MANY, 1 + f % 2);
     QN_CHECK_FLOAT(found / wanted, 1.0, fractions[f] == 0 || fractions[f] == 1 ? 1e-12 : 1.0 / 256);
   }
   const int32_t ints[] = {-5, 7, 7, 100, 3};
@@ -319,19 +322,22 @@ static void wrong_types_are_refused(void) {
   QN_CHECK_FAILS(qn_aggregate_type(QN_AGG_BOOL_AND, QN_INT32, &type, &kit_error), QN_ERR_TYPE);
   QN_CHECK_FAILS(qn_aggregate_type(QN_AGG_APPROX_QUANTILE, QN_DATE, &type, &kit_error), QN_ERR_TYPE);
   QN_CHECK_FAILS(qn_accumulator_new(QN_AGG_AVG, QN_TIMESTAMP, 0, &accumulator, &kit_error), QN_ERR_TYPE);
-  QN_CHECK_FAILS(qn_accumulator_new(QN_AGG_APPROX_QUANTILE, QN_INT32, 1.5, &accumulator, &kit_error), QN_ERR_ARG);
-  QN_CHECK_FAILS(qn_accumulator_new(QN_AGG_APPROX_QUANTILE, QN_INT32, NAN, &accumulator, &kit_error), QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_accumulator_new(QN_AGG_APPROX_QUANTILE, QN_INT32, 1.5, &accumulator, &kit_error),
+                 QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_accumulator_new(QN_AGG_APPROX_QUANTILE, QN_INT32, NAN, &accumulator, &kit_error),
+                 QN_ERR_ARG);
 
   accumulator = new_accumulator(QN_AGG_SUM, QN_INT64, 0);
   const int32_t values[] = {1};
   const int32_t group = 0;
   const qn_column column = column_of(QN_INT32, values, 1);
-  QN_CHECK_FAILS(qn_accumulator_update(accumulator, &column, &group, 1, 1, NULL, NULL, &kit_error), QN_ERR_TYPE);
+  QN_CHECK_FAILS(qn_accumulator_update(accumulator, &column, &group, 1, 1, NULL, NULL, &kit_error),
+                 QN_ERR_TYPE);
   QN_CHECK_FAILS(qn_accumulator_update(accumulator, NULL, &group, 1, 1, NULL, NULL, &kit_error), QN_ERR_TYPE);
   QN_CHECK_FAILS(qn_accumulator_merge(accumulator, &column, &group, 1, 1, &kit_error), QN_ERR_TYPE);
-  qn_column result = {0};
-  QN_CHECK_FAILS(qn_accumulator_result(accumulator, 0, 1, &result, &kit_error), QN_ERR_ARG);
-  QN_CHECK_FAILS(qn_accumulator_state(accumulator, 0, -1, &result, &kit_error), QN_ERR_ARG);
+  qn_column result[2] = {{0}};
+  QN_CHECK_FAILS(qn_accumulator_result(accumulator, 0, 1, result, &kit_error), QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_accumulator_state(accumulator, 0, -1, result, &kit_error), QN_ERR_ARG);
   qn_accumulator_free(accumulator);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every aggregate of every type it takes: against the plainest way to compute it, and whole against parts whose states are merged.
+// Every aggregate of every type it takes: against the plainest way to compute it, and whole against parts
+// whose states are merged.
 #include <math.h>
 #include "column/builder.h"
 #include "kernel/accumulate.h"
@@ -23,7 +24,8 @@ typedef struct {
   int64_t *order;
 } sample;
 
-// Numbers of moderate size where sums are wanted, so that the order of additions changes nothing that matters.
+// Numbers of moderate size where sums are wanted, so that the order of additions changes nothing that
+// matters.
 static qn_batch *tame_floats(kit_random *random, qn_type type, int64_t n_rows) {
   qn_batch *batch = NULL;
   qn_schema *schema = NULL;
@@ -52,13 +54,14 @@ static bool is_sum(qn_aggregate_kind kind) {
          kind == QN_AGG_STDDEV_SAMP || kind == QN_AGG_STDDEV_POP;
 }
 
-static sample sample_new(kit_random *random, qn_aggregate_kind kind, qn_type type, int64_t n_rows, int64_t n_groups,
-                       bool has_skip) {
+static sample sample_new(kit_random *random, qn_aggregate_kind kind, qn_type type, int64_t n_rows,
+                         int64_t n_groups, bool has_skip) {
   sample out = {.n_rows = n_rows, .n_groups = n_groups};
   char schema[32];
   snprintf(schema, sizeof schema, "a %s", qn_type_name(type));
   const bool is_float = type == QN_FLOAT32 || type == QN_FLOAT64;
-  out.batch = is_float && is_sum(kind) ? tame_floats(random, type, n_rows) : kit_random_batch(random, schema, n_rows);
+  out.batch =
+      is_float && is_sum(kind) ? tame_floats(random, type, n_rows) : kit_random_batch(random, schema, n_rows);
   out.argument = &out.batch->columns[0];
   out.groups = malloc(((size_t)n_rows + 1) * sizeof *out.groups);
   out.order = malloc(((size_t)n_rows + 1) * sizeof *out.order);
@@ -196,13 +199,14 @@ static bool check_int_sum(const qn_accumulator *whole, int64_t group, const samp
     return qn_accumulator_result(whole, group, 1, &result, &kit_error) == QN_ERR_VALUE;
   }
   QN_CHECK_OK(qn_accumulator_result(whole, group, 1, &result, &kit_error));
-  const bool is_right = rows.n == 0 ? qn_column_is_null(&result, 0) : qn_column_int64(&result, 0) == (int64_t)sum;
+  const bool is_right =
+      rows.n == 0 ? qn_column_is_null(&result, 0) : qn_column_int64(&result, 0) == (int64_t)sum;
   qn_column_release(&result);
   return is_right;
 }
 
-static bool result_is_right(const sample *input, qn_aggregate_kind kind, group_rows rows, const qn_column *result,
-                            int64_t at) {
+static bool result_is_right(const sample *input, qn_aggregate_kind kind, group_rows rows,
+                            const qn_column *result, int64_t at) {
   const bool is_null = qn_column_is_null(result, at);
   switch (kind) {
   case QN_AGG_COUNT_ROWS:
@@ -249,7 +253,8 @@ static void check_whole(const qn_accumulator *whole, const sample *input, qn_agg
   }
   for (int64_t g = 0; g < input->n_groups; g++) {
     group_rows rows = rows_of(input, kind, g);
-    n_wrong += !(is_int_sum ? check_int_sum(whole, g, input, rows) : result_is_right(input, kind, rows, &result, g));
+    n_wrong +=
+        !(is_int_sum ? check_int_sum(whole, g, input, rows) : result_is_right(input, kind, rows, &result, g));
     free(rows.rows);
   }
   QN_CHECK_INT(n_wrong, 0);
@@ -268,14 +273,14 @@ static void update_part(qn_accumulator *accumulator, const sample *input, int64_
   for (int64_t i = 0; i < input->n_rows; i++) {
     skip[i] = i % n_parts != part || (input->skip != NULL && input->skip[i] != 0);
   }
-  QN_CHECK_OK(qn_accumulator_update(accumulator, input->argument, input->groups, input->n_rows, input->n_groups, skip,
-                                    input->order, &kit_error));
+  QN_CHECK_OK(qn_accumulator_update(accumulator, input->argument, input->groups, input->n_rows,
+                                    input->n_groups, skip, input->order, &kit_error));
   free(skip);
 }
 
 // Merges the state of `from`, some groups at a time, into groups of the opposite number.
-static void merge_reversed(qn_accumulator *to, const qn_accumulator *from, qn_aggregate_kind kind, qn_type type,
-                           int64_t n_groups) {
+static void merge_reversed(qn_accumulator *to, const qn_accumulator *from, qn_aggregate_kind kind,
+                           qn_type type, int64_t n_groups) {
   qn_type types[4];
   int n_columns = 0;
   const int64_t step = n_groups / 3 + 1;
@@ -299,8 +304,8 @@ static void merge_reversed(qn_accumulator *to, const qn_accumulator *from, qn_ag
   free(groups);
 }
 
-static void check_equal_results(const qn_accumulator *whole, const qn_accumulator *merged, const sample *input,
-                                qn_aggregate_kind kind) {
+static void check_equal_results(const qn_accumulator *whole, const qn_accumulator *merged,
+                                const sample *input, qn_aggregate_kind kind) {
   int64_t n_wrong = 0;
   for (int64_t g = 0; g < input->n_groups; g++) {
     qn_column a = {0}, b = {0};
@@ -321,7 +326,8 @@ static void check_equal_results(const qn_accumulator *whole, const qn_accumulato
   QN_CHECK_INT(n_wrong, 0);
 }
 
-static void check_parts(const qn_accumulator *whole, const sample *input, qn_aggregate_kind kind, int64_t n_parts) {
+static void check_parts(const qn_accumulator *whole, const sample *input, qn_aggregate_kind kind,
+                        int64_t n_parts) {
   const qn_type type = input->argument->type;
   qn_accumulator *merged = new_accumulator(kind, type);
   for (int64_t k = 0; k < n_parts; k++) {
@@ -334,13 +340,13 @@ static void check_parts(const qn_accumulator *whole, const sample *input, qn_agg
   qn_accumulator_free(merged);
 }
 
-static void check_kind(kit_random *random, qn_aggregate_kind kind, qn_type type, int64_t n_rows, int64_t n_groups,
-                       bool has_skip) {
+static void check_kind(kit_random *random, qn_aggregate_kind kind, qn_type type, int64_t n_rows,
+                       int64_t n_groups, bool has_skip) {
   sample input = sample_new(random, kind, type, n_rows, n_groups, has_skip);
   qn_accumulator *whole = new_accumulator(kind, type);
   for (int pass = 0; pass < 2; pass++) { // the second after clear
-    QN_CHECK_OK(qn_accumulator_update(whole, kind == QN_AGG_COUNT_ROWS ? NULL : input.argument, input.groups, n_rows,
-                                      n_groups, input.skip, input.order, &kit_error));
+    QN_CHECK_OK(qn_accumulator_update(whole, kind == QN_AGG_COUNT_ROWS ? NULL : input.argument, input.groups,
+                                      n_rows, n_groups, input.skip, input.order, &kit_error));
     check_whole(whole, &input, kind);
     QN_CHECK(qn_accumulator_n_bytes(whole) > 0);
     if (pass == 0) {

@@ -19,11 +19,11 @@ typedef struct {
 static key_rows key_rows_new(const qn_batch *batch) {
   const size_t n = (size_t)batch->n_rows + 1;
   key_rows out = {.batch = batch,
-                .n_keys = batch->n_columns,
-                .hashes = malloc(n * sizeof(uint64_t)),
-                .groups = malloc(n * sizeof(int32_t)),
-                .ref_groups = malloc(n * sizeof(int32_t)),
-                .first_rows = malloc(n * sizeof(int32_t))};
+                  .n_keys = batch->n_columns,
+                  .hashes = malloc(n * sizeof(uint64_t)),
+                  .groups = malloc(n * sizeof(int32_t)),
+                  .ref_groups = malloc(n * sizeof(int32_t)),
+                  .first_rows = malloc(n * sizeof(int32_t))};
   ref_columns(batch, out.keys);
   qn_hash_columns(out.keys, out.n_keys, batch->n_rows, out.hashes);
   for (int64_t i = 0; i < batch->n_rows; i++) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hashes: the same for equal rows wherever they stand and on every machine, different for different rows, good in all bits.
+// Hashes: the same for equal rows wherever they stand and on every machine, different for different rows,
+// good in all bits.
 #include "base/hash.h"
 #include "column/builder.h"
 #include "kernel/hash_columns.h"

@@ -24,7 +24,8 @@ static void lists_hold_the_rows_of_their_group(void) {
       QN_CHECK_OK(qn_join_index_init(&index, groups, n, n_groups, &kit_error));
       for (int32_t g = 0; g < n_groups; g++) {
         for (int32_t k = index.starts[g]; k < index.starts[g + 1]; k++) {
-          n_wrong += groups[index.rows[k]] != g || (k > index.starts[g] && index.rows[k - 1] >= index.rows[k]);
+          n_wrong +=
+              groups[index.rows[k]] != g || (k > index.starts[g] && index.rows[k - 1] >= index.rows[k]);
         }
         n_listed += qn_join_index_n_rows(&index, g);
       }
@@ -40,19 +41,21 @@ static void lists_hold_the_rows_of_their_group(void) {
   }
 }
 
-static void check_pairs(const qn_join_index *index, const int32_t *build, int64_t n_build, const int32_t *probe,
-                        int64_t n_probe, bool keep_unmatched, int64_t max_pairs) {
+static void check_pairs(const qn_join_index *index, const int32_t *build, int64_t n_build,
+                        const int32_t *probe, int64_t n_probe, bool keep_unmatched, int64_t max_pairs) {
   int32_t *probe_rows = malloc((size_t)max_pairs * sizeof *probe_rows);
   int32_t *build_rows = malloc((size_t)max_pairs * sizeof *build_rows);
   qn_join_cursor cursor = {0};
   int64_t n_pairs = 0;
   int64_t at = 0;
   int64_t n_wrong = 0;
-  n_pairs = qn_join_index_match(index, probe, n_probe, keep_unmatched, &cursor, max_pairs, probe_rows, build_rows);
+  n_pairs =
+      qn_join_index_match(index, probe, n_probe, keep_unmatched, &cursor, max_pairs, probe_rows, build_rows);
   for (int64_t p = 0; p < n_probe; p++) {
     bool is_matched = false;
     for (int64_t b = 0; b <= n_build; b++) { // one more for the unmatched
-      const bool is_pair = b < n_build ? build[b] == probe[p] && probe[p] >= 0 : !is_matched && keep_unmatched;
+      const bool is_pair =
+          b < n_build ? build[b] == probe[p] && probe[p] >= 0 : !is_matched && keep_unmatched;
       if (!is_pair) {
         continue;
       }
@@ -69,7 +72,8 @@ static void check_pairs(const qn_join_index *index, const int32_t *build, int64_
   QN_CHECK_INT(n_wrong, 0);
   QN_CHECK_INT(at, n_pairs);
   QN_CHECK_INT(
-      qn_join_index_match(index, probe, n_probe, keep_unmatched, &cursor, max_pairs, probe_rows, build_rows), 0);
+      qn_join_index_match(index, probe, n_probe, keep_unmatched, &cursor, max_pairs, probe_rows, build_rows),
+      0);
   free(probe_rows);
   free(build_rows);
 }

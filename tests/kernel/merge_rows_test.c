@@ -19,8 +19,8 @@ static void run_open(sorted_run *run, qn_batch *batch, const qn_order *orders) {
   *run = (sorted_run){.batch = batch, .rows = malloc(((size_t)batch->n_rows + 1) * sizeof(int32_t))};
   ref_columns(batch, keys);
   QN_CHECK_OK(qn_sort_rows(keys, orders, batch->n_columns, batch->n_rows, run->rows, &kit_error));
-  QN_CHECK_OK(
-      qn_sort_keys_encode(keys, orders, batch->n_columns, batch->n_rows, &run->bytes, &run->offsets, &kit_error));
+  QN_CHECK_OK(qn_sort_keys_encode(keys, orders, batch->n_columns, batch->n_rows, &run->bytes, &run->offsets,
+                                  &kit_error));
 }
 
 static const uint8_t *run_key(const sorted_run *run, int64_t *size) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Equality and order of rows written in the plainest way, a value at a time: what the kernels are compared with.
+// Equality and order of rows written in the plainest way, a value at a time: what the kernels are compared
+// with.
 #pragma once
 #include <math.h>
 #include "column/schema.h"
@@ -58,8 +59,8 @@ static inline int ref_compare_values(const qn_column *a, int64_t row_a, const qn
   return (value_a > value_b) - (value_a < value_b);
 }
 
-static inline int ref_compare_rows(const qn_column *const *a, int64_t row_a, const qn_column *const *b, int64_t row_b,
-                                   const qn_order *orders, int n_keys) {
+static inline int ref_compare_rows(const qn_column *const *a, int64_t row_a, const qn_column *const *b,
+                                   int64_t row_b, const qn_order *orders, int n_keys) {
   for (int k = 0; k < n_keys; k++) {
     const qn_order order = orders != NULL ? orders[k] : (qn_order){0};
     const bool null_a = qn_column_is_null(a[k], row_a);

@@ -113,9 +113,9 @@ static void zero_bytes_and_prefixes_are_in_order(void) {
   static const struct {
     const char *data;
     int64_t size;
-  } texts[] = {{"", 0},    {"\0", 1},    {"\0\0", 2},   {"\0\1", 2}, {"\0\xff", 2},
-               {"\1", 1},  {"a", 1},     {"a\0", 2},    {"a\0\0", 3}, {"a\0b", 3},
-               {"a\1", 2}, {"ab", 2},    {"\xff", 1},   {"\xff\0", 2}, {"\xff\xff", 2}};
+  } texts[] = {{"", 0},    {"\0", 1}, {"\0\0", 2}, {"\0\1", 2},   {"\0\xff", 2},
+               {"\1", 1},  {"a", 1},  {"a\0", 2},  {"a\0\0", 3},  {"a\0b", 3},
+               {"a\1", 2}, {"ab", 2}, {"\xff", 1}, {"\xff\0", 2}, {"\xff\xff", 2}};
   const int n = sizeof texts / sizeof texts[0];
   for (int descending = 0; descending < 2; descending++) {
     qn_column_builder builder;
@@ -134,7 +134,8 @@ static void zero_bytes_and_prefixes_are_in_order(void) {
       for (int i = 0; i < n; i++) {
         const qn_text text = qn_column_text(&column, rows[i]);
         const int wanted = descending == 1 ? n - 1 - i : i;
-        QN_CHECK(text.size == texts[wanted].size && memcmp(text.data, texts[wanted].data, (size_t)text.size) == 0);
+        QN_CHECK(text.size == texts[wanted].size &&
+                 memcmp(text.data, texts[wanted].data, (size_t)text.size) == 0);
       }
     }
     qn_column_release(&column);
@@ -182,7 +183,8 @@ static void sort_ints(const int64_t *values, const uint8_t *validity, int64_t n)
   free(rows);
 }
 
-// Sizes beyond the cache's bucket sizes, ranges of values from nothing to all 64 bits, sorted and reversed input.
+// Sizes beyond the cache's bucket sizes, ranges of values from nothing to all 64 bits, sorted and reversed
+// input.
 static void integers_of_every_range_are_in_order(void) {
   enum { N = 150000 };
   kit_random random = {.state = 15};
@@ -192,7 +194,7 @@ static void integers_of_every_range_are_in_order(void) {
   for (int bits = 0; bits <= 64; bits += bits < 60 ? 12 : 4) {
     const uint64_t mask = bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
     for (int64_t i = 0; i < N; i++) {
-      values[i] = (int64_t)(kit_random_next(&random) & mask) - (int64_t)(mask / 2);
+      values[i] = (int64_t)((kit_random_next(&random) & mask) - mask / 2);
     }
     values[1] = bits == 64 ? INT64_MIN : values[1];
     values[2] = bits == 64 ? INT64_MAX : values[2];

@@ -30,7 +30,10 @@ static void batches_come_back_in_order_again_and_again(void) {
   qn_spill *spill = NULL;
   int64_t n_rows = 0;
   for (int i = 0; i < N; i++) {
-    batches[i] = kit_random_batch(&random, SCHEMA, i % 7 == 0 ? 0 : i % 11 == 0 ? 20000 : kit_random_below(&random, 900));
+    batches[i] = kit_random_batch(&random, SCHEMA,
+                                  i % 7 == 0    ? 0
+                                  : i % 11 == 0 ? 20000
+                                                : kit_random_below(&random, 900));
     n_rows += batches[i]->n_rows;
   }
   QN_CHECK_OK(qn_spill_new(folder.path, batches[0]->schema, &spill, &kit_error));
@@ -138,8 +141,9 @@ static void folders_that_cannot_be_are_named(void) {
   char path[400];
   qn_batch *batch = kit_batch("a int64", "1\n"), *other = kit_batch("b int64", "1\n");
   qn_spill *spill = NULL;
-  QN_CHECK_FAILS(qn_spill_new(fixture_path(&folder, "none", path, sizeof path), batch->schema, &spill, &kit_error),
-                 QN_ERR_IO);
+  QN_CHECK_FAILS(
+      qn_spill_new(fixture_path(&folder, "none", path, sizeof path), batch->schema, &spill, &kit_error),
+      QN_ERR_IO);
   QN_CHECK_MESSAGE("/none: no spill file can be written there: No such file or directory");
   QN_CHECK_MESSAGE("QUERN_SCRATCH");
   QN_CHECK_OK(qn_file_write_atomic(fixture_path(&folder, "file", path, sizeof path), "x", 1, &kit_error));

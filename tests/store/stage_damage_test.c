@@ -193,8 +193,9 @@ static void unfinished_parts_and_other_files_are_refused(void) {
 static void write_forged(const damage_case *made, json_t *json) {
   json_object_del(json, "checksum");
   char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
-  json_object_set_new(json, "checksum",
-                      json_sprintf("%016llx", (unsigned long long)qn_hash_bytes(text, (int64_t)strlen(text), 0)));
+  json_object_set_new(
+      json, "checksum",
+      json_sprintf("%016llx", (unsigned long long)qn_hash_bytes(text, (int64_t)strlen(text), 0)));
   free(text);
   text = json_dumps(json, JSON_INDENT(1));
   QN_CHECK_OK(qn_file_write_atomic(made->manifest, text, (int64_t)strlen(text), &kit_error));

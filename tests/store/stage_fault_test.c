@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the system refuses: folders that are missing, files that cannot grow. The limit of a file's size stands in for
-// a full disk at every point of writing; where the test may mount a small file system, it fills a real one.
+// What the system refuses: folders that are missing, files that cannot grow. The limit of a file's size
+// stands in for a full disk at every point of writing; where the test may mount a small file system, it fills
+// a real one.
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -58,12 +59,13 @@ static void paths_that_cannot_be_are_named(void) {
   QN_CHECK_FAILS(write_part(fixture_path(&folder, "none/part.h5", path, sizeof path), batch, 1), QN_ERR_IO);
   QN_CHECK_MESSAGE("none/part.h5: cannot be created: No such file or directory");
   QN_CHECK_FAILS(write_part(folder.path, batch, 1), QN_ERR_IO);
-  QN_CHECK_FAILS(qn_manifest_write(fixture_path(&folder, "file", path, sizeof path), batch->schema, &nothing, 0, NULL,
-                                   NULL, &kit_error),
+  QN_CHECK_FAILS(qn_manifest_write(fixture_path(&folder, "file", path, sizeof path), batch->schema, &nothing,
+                                   0, NULL, NULL, &kit_error),
                  QN_ERR_IO);
   QN_CHECK_OK(qn_schema_new(NULL, 0, &empty, &kit_error));
-  QN_CHECK_FAILS(qn_part_writer_new(fixture_path(&folder, "x.h5", path, sizeof path), empty, &writer, &kit_error),
-                 QN_ERR_ARG);
+  QN_CHECK_FAILS(
+      qn_part_writer_new(fixture_path(&folder, "x.h5", path, sizeof path), empty, &writer, &kit_error),
+      QN_ERR_ARG);
   QN_CHECK(writer == NULL);
   qn_schema_free(empty);
   qn_batch_free(batch);
@@ -75,7 +77,8 @@ static void batches_of_another_schema_are_refused(void) {
   char path[400];
   qn_batch *batch = kit_batch("a int64", "1\n"), *other = kit_batch("a int32", "1\n");
   qn_part_writer *writer = NULL;
-  QN_CHECK_OK(qn_part_writer_new(fixture_path(&folder, "x.h5", path, sizeof path), batch->schema, &writer, &kit_error));
+  QN_CHECK_OK(qn_part_writer_new(fixture_path(&folder, "x.h5", path, sizeof path), batch->schema, &writer,
+                                 &kit_error));
   QN_CHECK_FAILS(qn_part_writer_append(writer, other, &kit_error), QN_ERR_TYPE);
   qn_part_writer_free(writer);
   qn_batch_free(batch);

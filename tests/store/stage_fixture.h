@@ -27,14 +27,15 @@ static inline void fixture_folder_remove(const fixture_folder *folder) {
   QN_CHECK_OK(qn_folder_remove(folder->path, &kit_error));
 }
 
-static inline const char *fixture_path(const fixture_folder *folder, const char *name, char *out, size_t size) {
+static inline const char *fixture_path(const fixture_folder *folder, const char *name, char *out,
+                                       size_t size) {
   snprintf(out, size, "%s/%s", folder->path, name);
   return out;
 }
 
 // Writes one part from batches; its description goes to `description`.
-static inline void fixture_write_part(const char *path, const qn_schema *schema, qn_batch *const *batches, int n,
-                                      qn_buffer *description) {
+static inline void fixture_write_part(const char *path, const qn_schema *schema, qn_batch *const *batches,
+                                      int n, qn_buffer *description) {
   qn_part_writer *writer = NULL;
   QN_CHECK_OK(qn_part_writer_new(path, schema, &writer, &kit_error));
   for (int i = 0; i < n && writer != NULL; i++) {
@@ -47,7 +48,8 @@ static inline void fixture_write_part(const char *path, const qn_schema *schema,
 }
 
 // Stages batches as a folder, one part each.
-static inline void fixture_stage(const char *folder, const qn_schema *schema, qn_batch *const *batches, int n) {
+static inline void fixture_stage(const char *folder, const qn_schema *schema, qn_batch *const *batches,
+                                 int n) {
   qn_buffer descriptions[16] = {{0}};
   char path[600];
   QN_CHECK_OK(qn_folder_make(folder, &kit_error));
@@ -62,8 +64,8 @@ static inline void fixture_stage(const char *folder, const qn_schema *schema, qn
 }
 
 // All rows that a scan gives, as one batch; counts the splits that gave any.
-static inline qn_status fixture_read(qn_source *source, const qn_scan *scan, qn_batch **out, int64_t *n_splits,
-                                     qn_error *err) {
+static inline qn_status fixture_read(qn_source *source, const qn_scan *scan, qn_batch **out,
+                                     int64_t *n_splits, qn_error *err) {
   qn_status status = QN_OK;
   qn_reader *reader = calloc(1, source->ops->reader_size);
   qn_batch **batches = NULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Others read our files: h5py, with nothing of ours, prints the rows that were staged. QN_PYTHON names a Python that
-// has h5py (default python3); without one the test is skipped.
+// Others read our files: h5py, with nothing of ours, prints the rows that were staged. QN_PYTHON names a
+// Python that has h5py (default python3); without one the test is skipped.
 #include <stdlib.h>
 #include "store/stage_fixture.h"
 
@@ -36,7 +36,8 @@ static void script_prints(const char *stage, const char *wanted) {
 }
 
 static void h5py_prints_the_rows(void) {
-  static const char *schema = "b bool, i int32, \"a/b\" int64, f float32, d float64, t utf8, day date, seen timestamp";
+  static const char *schema =
+      "b bool, i int32, \"a/b\" int64, f float32, d float64, t utf8, day date, seen timestamp";
   static const char *wanted = "\"b\",\"i\",\"a/b\",\"f\",\"d\",\"t\",\"day\",\"seen\"\n"
                               "true,-1,9007199254740993,0.1,nan,\"x \"\"y\"\"\",16572,1431857103250000\n"
                               ",,,,,,,\n"
@@ -45,8 +46,9 @@ static void h5py_prints_the_rows(void) {
   const fixture_folder folder = fixture_folder_make();
   char path[400];
   qn_batch *batches[3] = {
-      kit_batch(schema, "t|-1|9007199254740993|0.1|NaN|x \"y\"|2015-05-17|2015-05-17 10:05:03.25\n~|~|~|~|~|~|~|~\n"
-                        "f|7|-3|-Infinity|2.5||1970-01-01|1969-12-31 23:59:59.999999\n"),
+      kit_batch(schema,
+                "t|-1|9007199254740993|0.1|NaN|x \"y\"|2015-05-17|2015-05-17 10:05:03.25\n~|~|~|~|~|~|~|~\n"
+                "f|7|-3|-Infinity|2.5||1970-01-01|1969-12-31 23:59:59.999999\n"),
       kit_batch(schema, ""),
       kit_batch(schema, "t|1|2|1|2|gr\xc3\xbc\xc3\x9f|1970-01-02|1970-01-01 00:00:00.000001\n")};
   qn_buffer description = {0};

@@ -21,7 +21,8 @@ static int64_t rows_with_bound(qn_source *source, int column, qn_compare compare
   qn_batch *rows = NULL;
   const qn_bound bound = {.column = column, .compare = compare, .value = *value};
   QN_CHECK_OK(qn_schema_project(source->schema, columns, 1, &schema, &kit_error));
-  const qn_scan scan = {.columns = columns, .n_columns = 1, .bounds = &bound, .n_bounds = 1, .schema = schema};
+  const qn_scan scan = {
+      .columns = columns, .n_columns = 1, .bounds = &bound, .n_bounds = 1, .schema = schema};
   *n_splits = 0;
   QN_CHECK_OK(fixture_read(source, &scan, &rows, n_splits, &kit_error));
   const int64_t n_rows = rows->n_rows;
@@ -130,19 +131,22 @@ static bool fulfils(int order, qn_compare compare) {
   return false;
 }
 
-// Of all comparisons of random columns with random values, those that a row fulfils must not be excluded; and the
-// range is the least: if it excludes nothing of "< min", the value is not below it.
+// Of all comparisons of random columns with random values, those that a row fulfils must not be excluded; and
+// the range is the least: if it excludes nothing of "< min", the value is not below it.
 static void no_row_is_lost_by_a_range(void) {
-  static const char *types[] = {"bool", "int32", "int64", "float32", "float64", "utf8", "binary", "date", "timestamp"};
+  static const char *types[] = {"bool", "int32",  "int64", "float32",  "float64",
+                                "utf8", "binary", "date",  "timestamp"};
   kit_random random = {.state = 99};
   for (int round = 0; round < 900; round++) {
     char schema[40];
     snprintf(schema, sizeof schema, "a %s", types[round % 9]);
     const int64_t n_rows = kit_random_below(&random, 6);
-    qn_batch *batch = kit_random_batch(&random, schema, n_rows), *values = kit_random_batch(&random, schema, 8);
+    qn_batch *batch = kit_random_batch(&random, schema, n_rows),
+             *values = kit_random_batch(&random, schema, 8);
     const qn_column *column = &batch->columns[0];
     qn_value_range range;
-    qn_value_range_of(column->type, column->validity, column->values, column->offsets, column->bytes, n_rows, &range);
+    qn_value_range_of(column->type, column->validity, column->values, column->offsets, column->bytes, n_rows,
+                      &range);
     QN_CHECK(qn_value_range_is_sound(column->type, &range));
     QN_CHECK_INT(range.has_range, column->n_nulls < n_rows);
     for (int64_t v = 0; v < 8; v++) {
@@ -159,7 +163,8 @@ static void no_row_is_lost_by_a_range(void) {
         for (int64_t i = 0; i < n_rows; i++) {
           is_any |= !qn_column_is_null(column, i) && fulfils(order_of(column, i, &value, 0), compare);
         }
-        const bool is_excluded = qn_value_range_excludes(column->type, &range, n_rows, column->n_nulls, &bound);
+        const bool is_excluded =
+            qn_value_range_excludes(column->type, &range, n_rows, column->n_nulls, &bound);
         QN_CHECK(!(is_any && is_excluded));
         // Without a range in between, the answer is exact for the comparisons of order.
         if (compare >= QN_CMP_LT && range.min_is_exact && range.max_is_exact) {
@@ -258,7 +263,8 @@ static void statistics_of_parts_are_summed_up(void) {
 static void parts_outside_the_bound_are_not_opened(void) {
   const fixture_folder folder = fixture_folder_make();
   char path[400];
-  qn_batch *batches[2] = {kit_batch("a int32, n int32", "1|~\n2|~\n"), kit_batch("a int32, n int32", "8|1\n9|2\n")};
+  qn_batch *batches[2] = {kit_batch("a int32, n int32", "1|~\n2|~\n"),
+                          kit_batch("a int32, n int32", "8|1\n9|2\n")};
   qn_column value = {0};
   int64_t n_splits = 0;
   const int32_t five = 5;
@@ -278,7 +284,8 @@ static void parts_outside_the_bound_are_not_opened(void) {
 }
 
 static void values_survive_json(void) {
-  static const char *types[] = {"bool", "int32", "int64", "float32", "float64", "utf8", "binary", "date", "timestamp"};
+  static const char *types[] = {"bool", "int32",  "int64", "float32",  "float64",
+                                "utf8", "binary", "date",  "timestamp"};
   kit_random random = {.state = 4};
   for (int i = 0; i < 900; i++) {
     char schema[40];
@@ -288,7 +295,8 @@ static void values_survive_json(void) {
     qn_value_range range;
     uint8_t value[QN_RANGE_BYTES] = {0};
     int32_t size = 0;
-    qn_value_range_of(column->type, column->validity, column->values, column->offsets, column->bytes, 1, &range);
+    qn_value_range_of(column->type, column->validity, column->values, column->offsets, column->bytes, 1,
+                      &range);
     if (range.has_range) {
       json_t *json = qn_value_to_json(column->type, range.min, range.min_size);
       QN_CHECK(qn_value_from_json(column->type, json, value, &size));

@@ -4,8 +4,7 @@
 #include "column/builder.h"
 #include "store/stage_fixture.h"
 
-#define ALL_TYPES                                                                                            \
-  "b bool, i int32, l int64, f float32, d float64, t utf8, x binary, day date, seen timestamp"
+#define ALL_TYPES "b bool, i int32, l int64, f float32, d float64, t utf8, x binary, day date, seen timestamp"
 
 static void round_trip(const qn_batch *batch, const fixture_folder *folder, const char *name) {
   char path[400];
@@ -73,7 +72,8 @@ static void nulls_may_begin_in_a_later_group(void) {
 
 static void columns_of_nulls_and_of_empty_text_come_back(void) {
   const fixture_folder folder = fixture_folder_make();
-  qn_batch *batch = kit_batch("a int64, t utf8, x binary, b bool, f float32", "~||~|~|~\n~||~|~|~\n~||~|~|~\n");
+  qn_batch *batch =
+      kit_batch("a int64, t utf8, x binary, b bool, f float32", "~||~|~|~\n~||~|~|~\n~||~|~|~\n");
   round_trip(batch, &folder, "empty");
   qn_batch_free(batch);
   fixture_folder_remove(&folder);
@@ -81,9 +81,10 @@ static void columns_of_nulls_and_of_empty_text_come_back(void) {
 
 static void odd_column_names_come_back(void) {
   const fixture_folder folder = fixture_folder_make();
-  qn_batch *batch = kit_batch("\"a/b\" int32, \".\" int32, \"..\" int32, \"50%\" int32, \"x y\" int32, "
-                              "\"gr\xc3\xbc\xc3\x9f\" int32, \"tab\there\" int32, \"%2F\" int32, \"a\"\"b\" int32",
-                              "1|2|3|4|5|6|7|8|9\n");
+  qn_batch *batch =
+      kit_batch("\"a/b\" int32, \".\" int32, \"..\" int32, \"50%\" int32, \"x y\" int32, "
+                "\"gr\xc3\xbc\xc3\x9f\" int32, \"tab\there\" int32, \"%2F\" int32, \"a\"\"b\" int32",
+                "1|2|3|4|5|6|7|8|9\n");
   round_trip(batch, &folder, "odd");
   round_trip(batch, &folder, "odd.h5");
   qn_batch_free(batch);
@@ -137,7 +138,8 @@ static void huge_texts_come_back(void) {
 static void parts_keep_their_order_and_batches_their_origin(void) {
   const fixture_folder folder = fixture_folder_make();
   char path[400];
-  qn_batch *batches[3] = {kit_batch("a int32", "1\n2\n"), kit_batch("a int32", ""), kit_batch("a int32", "3\n")};
+  qn_batch *batches[3] = {kit_batch("a int32", "1\n2\n"), kit_batch("a int32", ""),
+                          kit_batch("a int32", "3\n")};
   qn_batch *batch = NULL;
   qn_manifest *manifest = NULL;
   qn_source *source = NULL;
@@ -222,7 +224,8 @@ static void an_encoded_manifest_is_the_same(void) {
   qn_column_stats a, b;
   fixture_path(&folder, "part-00000.h5", path, sizeof path);
   fixture_write_part(path, batch->schema, &batch, 1, &description);
-  QN_CHECK_OK(qn_manifest_write(folder.path, batch->schema, &description, 1, "i desc, \"t\"", "l", &kit_error));
+  QN_CHECK_OK(
+      qn_manifest_write(folder.path, batch->schema, &description, 1, "i desc, \"t\"", "l", &kit_error));
   QN_CHECK_OK(qn_manifest_open(folder.path, &manifest, &kit_error));
   QN_CHECK_OK(qn_manifest_encode(manifest, &text, &kit_error));
   QN_CHECK_OK(qn_manifest_decode(text.data, text.size, &copy, &kit_error));
