@@ -7,19 +7,39 @@
 #include <stdio.h>
 #include <string.h>
 
-// "name, email" -> "*, lower(trim(name::utf8)) as __key_0, lower(trim(email::utf8)) as __key_1", and the keys' names
+// Bytes to the next comma that stands in no brackets and no quotes, or to the end.
+static size_t key_size(const char *keys) {
+  size_t size = 0;
+  char quote = '\0';
+
+  for (int depth = 0; keys[size] != '\0' && (keys[size] != ',' || depth > 0 || quote != '\0'); size++) {
+    const char c = keys[size];
+    if (quote != '\0') {
+      quote = c == quote ? '\0' : quote;
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+    } else {
+      depth += (c == '(') - (c == ')');
+    }
+  }
+  return size;
+}
+
+// "name, email" -> "*, lower(trim((name)::utf8)) as __key_0, lower(trim((email)::utf8)) as __key_1", and the keys'
+// names; the number of keys, or -1 if they are too long
 static int key_columns(const char *keys, char *select, size_t n_select, char *names, size_t n_names) {
   size_t at = (size_t)snprintf(select, n_select, "*");
   size_t name_at = 0;
   int n = 0;
 
   for (const char *key = keys; *key != '\0'; n++) {
-    const size_t size = strcspn(key, ",");
-    at += (size_t)snprintf(select + at, at < n_select ? n_select - at : 0, ", lower(trim((%.*s)::utf8)) as __key_%d",
-                           (int)size, key, n);
-    name_at += (size_t)snprintf(names + name_at, name_at < n_names ? n_names - name_at : 0, "%s__key_%d",
-                                n == 0 ? "" : ", ", n);
-    if (at >= n_select || name_at >= n_names) {
+    const size_t size = key_size(key);
+    at += (size_t)snprintf(select + at, n_select - at, ", lower(trim((%.*s)::utf8)) as __key_%d", (int)size, key, n);
+    if (at >= n_select) {
+      return -1;
+    }
+    name_at += (size_t)snprintf(names + name_at, n_names - name_at, "%s__key_%d", n == 0 ? "" : ", ", n);
+    if (name_at >= n_names) {
       return -1;
     }
     key += size + (key[size] == ',');
@@ -27,16 +47,27 @@ static int key_columns(const char *keys, char *select, size_t n_select, char *na
   return n;
 }
 
-// The columns that a dataset had before, as a list for qn_select.
+// The columns of a dataset as a list for qn_select. NULL if it has none or `list` is too small.
 static const char *column_list(const qn_dataset *dataset, char *list, size_t size) {
   const qn_schema *schema = qn_dataset_schema(dataset);
   size_t at = 0;
 
-  list[0] = '\0';
-  for (int c = 0; schema != NULL && c < qn_schema_n_columns(schema) && at < size; c++) {
-    at += (size_t)snprintf(list + at, size - at, "%s\"%s\"", c == 0 ? "" : ", ", qn_schema_name(schema, c));
+  for (int c = 0; schema != NULL && c < qn_schema_n_columns(schema); c++) {
+    const char *name = qn_schema_name(schema, c);
+    if (at + 2 * strlen(name) + 5 > size) {
+      return NULL;
+    }
+    at += (size_t)snprintf(list + at, size - at, "%s\"", c == 0 ? "" : ", ");
+    for (; *name != '\0'; name++) {
+      if (*name == '"') {
+        list[at++] = '"'; // a quote in a name is doubled
+      }
+      list[at++] = *name;
+    }
+    list[at++] = '"';
+    list[at] = '\0';
   }
-  return list;
+  return at == 0 ? NULL : list;
 }
 
 int main(int argc, char **argv) {
@@ -51,23 +82,22 @@ int main(int argc, char **argv) {
                                      .options = options};
   char select[16384];
   char names[4096];
-  char columns[16384];
+  char list[65536];
   int64_t n_before = 0;
   int64_t n_after = 0;
   qn_job *job = qn_job_open(argc, argv, &about);
   const char *keys = qn_job_option(job, "keys");
 
   qn_dataset *rows = qn_cache(qn_read_csv(job, qn_job_inputs(job), NULL));
+  const char *columns = column_list(rows, list, sizeof list);
   qn_dataset *kept = NULL;
-  if (keys == NULL) {
-    kept = qn_distinct(rows, NULL);
-  } else if (key_columns(keys, select, sizeof select, names, sizeof names) > 0) {
-    kept = qn_select(qn_distinct(qn_select(rows, select), names), column_list(rows, columns, sizeof columns));
-  } else {
-    qn_job_fail(job, "--keys: '%s' is empty or too long", keys);
-    kept = rows;
+  if (columns == NULL || (keys != NULL && key_columns(keys, select, sizeof select, names, sizeof names) <= 0)) {
+    qn_job_fail(job, columns == NULL ? "the columns' names are too long" : "--keys: '%s' is empty or too long", keys);
+    return qn_job_close(job);
   }
-  kept = qn_cache(qn_sort(kept, column_list(rows, columns, sizeof columns)));
+  kept = keys == NULL ? qn_distinct(rows, NULL)
+                      : qn_select(qn_distinct(qn_select(rows, select), names), columns);
+  kept = qn_cache(qn_sort(kept, columns));
   qn_write(kept, qn_job_output(job));
   qn_count(rows, &n_before);
   qn_count(kept, &n_after);

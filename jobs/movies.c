@@ -69,8 +69,10 @@ static qn_dataset *watched_together(qn_dataset *ratings, qn_dataset *titles, int
 
 int main(int argc, char **argv) {
   static const qn_option options[] = {
-      {.name = "ratings", .argument = "FILES", .help = "CSV: userId,movieId,rating,timestamp (epoch seconds)"},
-      {.name = "titles", .argument = "FILES", .help = "CSV: movieId,title,genres (a bar between genres)"},
+      {.name = "ratings", .argument = "FILES", .help = "CSV: userId,movieId,rating,timestamp (epoch seconds)",
+       .is_required = true},
+      {.name = "titles", .argument = "FILES", .help = "CSV: movieId,title,genres (a bar between genres)",
+       .is_required = true},
       {.name = "prior", .argument = "N", .fallback = "20", .help = "votes of the overall mean that each title gets"},
       {.name = "pair-titles", .argument = "N", .fallback = "300", .help = "titles among which pairs are counted"},
       {.name = NULL},

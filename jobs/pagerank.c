@@ -5,7 +5,6 @@
 //   mpirun -n 4 pagerank --iterations 20 --output ranks.csv edges.txt
 #include <quern/quern.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 // in: line utf8 -> out: source int64, target int64; lines that begin with # are comments
 static qn_status parse_edge(const qn_batch *in, qn_appender *out, void *ctx) {
@@ -61,7 +60,7 @@ int main(int argc, char **argv) {
   int64_t n = 0;
   qn_job *job = qn_job_open(argc, argv, &about);
   const int64_t iterations = qn_job_option_int64(job, "iterations", 0, 1000);
-  const double damping = strtod(qn_job_option(job, "damping"), NULL);
+  const double damping = qn_job_option_float64(job, "damping", 0, 1);
 
   qn_dataset *edges = qn_cache(qn_map(qn_read_text(job, qn_job_inputs(job)), parse_edge, NULL,
                                       "source int64, target int64"));

@@ -38,8 +38,8 @@ check_file() {
     --extra-arg=-Wno-unused-value "$file" >"$log" 2>&1; then
     echo "$key" >"$mark"
   else
-    echo "$file"
-    grep -vE '^[0-9]+ warnings? generated|^Suppressed|^Use -header-filter' "$log"
+    grep -E '^[^ ]+: (error|warning): ' "$log" | sed "s|^$root/||"
+    echo "  how it comes to that: $log"
     return 1
   fi
 }

@@ -16,7 +16,7 @@ typedef struct qn_csv_options {
   const char *schema;    // "user_id int64, title utf8": names must be the header's (any order, any subset); default:
                          // all columns, types from the first rows (bool, int64, float64, date, timestamp, else utf8)
   const char *null_text; // a field with just this text is null, besides the empty unquoted one; default none
-  const char *rejects;   // a CSV file (file, row, column, reason, text) that takes malformed rows, so that they do
+  const char *rejects;   // a CSV file (file, byte_offset, column, reason, text) that takes malformed rows, so that they do
                          // not stop the job; default: the first malformed row is an error
   char comment;          // lines that begin with it are skipped; default none
   bool trim;             // white space around unquoted fields is left out

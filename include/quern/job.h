@@ -16,6 +16,7 @@ typedef struct qn_option {
   const char *argument; // "N", or NULL for an option without a value
   const char *fallback; // the value if it is not given; may be NULL
   const char *help;     // one line
+  bool is_required;     // the job does not start without it
 } qn_option;
 
 /// What a job says of itself; all but name may be NULL.
@@ -39,6 +40,7 @@ QN_API int qn_job_close(qn_job *job);
 QN_API const char *qn_job_option(const qn_job *job, const char *name);
 /// Local. The same as a number; a text that is none is an error of the job, and `min` is returned.
 QN_API int64_t qn_job_option_int64(qn_job *job, const char *name, int64_t min, int64_t max);
+QN_API double qn_job_option_float64(qn_job *job, const char *name, double min, double max);
 /// Local. The arguments that are no options, one a line, as the readers take them. NULL if there are none.
 QN_API const char *qn_job_inputs(const qn_job *job);
 /// Local. --output
@@ -52,7 +54,7 @@ QN_API int qn_job_n_ranks(const qn_job *job);
 QN_API qn_status qn_job_status(const qn_job *job, qn_error *err);
 /// Local. Makes the job fail with a message of its own, unless it has failed already. Same on every rank, or within a callback.
 QN_API qn_status qn_job_fail(qn_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/// Collective. Prints on rank 0's standard output, once, if the job has not failed.
+/// Collective. Prints on rank 0's standard output, once, if the job has not failed and --quiet was not given.
 QN_API void qn_job_print(qn_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #ifdef __cplusplus

@@ -5,7 +5,6 @@
 // users and titles with hidden taste vectors (rating = mean + biases + their product + noise), and evening hours.
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <quern/quern.h>
@@ -193,7 +192,7 @@ static int generate_movies(int argc, char **argv) {
   const int64_t n_events = qn_job_option_int64(job, "events", 1, 1000000000000);
   movie_world world = {.seed = (uint64_t)qn_job_option_int64(job, "seed", 0, 1000000000000),
                  .n_users = n_events / 100 + 1,
-                 .noise = strtod(qn_job_option(job, "noise"), NULL)};
+                 .noise = qn_job_option_float64(job, "noise", 0, 100)};
 
   if (qn_job_option(job, "users") != NULL) {
     world.n_users = qn_job_option_int64(job, "users", 1, 1000000000000);

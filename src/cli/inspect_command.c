@@ -23,11 +23,16 @@ int quern_inspect(int argc, char **argv) {
   qn_inspect_options wanted = {.n_rows = 10};
   int exit_code = 0;
   int code = 0;
+  char *end = NULL;
 
   while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
     switch (code) {
     case 'r':
-      wanted.n_rows = strtoll(optarg, NULL, 10);
+      wanted.n_rows = strtoll(optarg, &end, 10);
+      if (end == optarg || *end != '\0' || wanted.n_rows < 0) {
+        fprintf(stderr, "quern inspect: --rows: '%s' is not a number of rows\n", optarg);
+        return 2;
+      }
       break;
     case 'v':
       wanted.verify = true;

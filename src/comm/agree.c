@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a run. If it went well, a tree of messages makes sure of it: nobody can fail after having said yes, and
-// only when all have said yes does anybody leave with success. If it failed, each rank sends every other a marker as
-// its last word in this run and receives all of theirs: messages of a pair of ranks keep their order, so when the
-// markers are there, nothing of the run is under way, and everybody has the same markers to judge by.
+// The end of a run. If it went well, a tree of messages makes sure of it: nobody can fail after having said
+// yes, and only when all have said yes does anybody leave with success. If it failed, each rank sends every
+// other a marker as its last word in this run and receives all of theirs: messages of a pair of ranks keep
+// their order, so when the markers are there, nothing of the run is under way, and everybody has the same
+// markers to judge by.
 #include "base/check.h"
 #include "comm/comm_state.h"
 
@@ -13,8 +14,9 @@ static qn_status judge_local(qn_comm *comm, qn_status local, qn_error *err) {
     return comm->failure.status;
   }
   if (local == QN_OK && !comm->is_stopped && comm->n_unfinished > 0) {
-    return qn_fail(err, QN_ERR_ARG,
-                   "a run ended well with an exchange that was not finished; call qn_exchange_finish on every rank");
+    return qn_fail(
+        err, QN_ERR_ARG,
+        "a run ended well with an exchange that was not finished; call qn_exchange_finish on every rank");
   }
   if (local != QN_OK && err->message[0] == '\0') {
     return qn_fail(err, local, "%s", qn_status_text(local));
@@ -52,7 +54,8 @@ done:
   return status;
 }
 
-_Static_assert(sizeof((qn_error){0}.message) == sizeof((qn_abort_note){0}.message), "a marker carries any message");
+_Static_assert(sizeof((qn_error){0}.message) == sizeof((qn_abort_note){0}.message),
+               "a marker carries any message");
 
 static void write_note(qn_comm *comm, qn_status local, const qn_error *err) {
   qn_abort_note note = {.status = (int32_t)local, .line = err->line};

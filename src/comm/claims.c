@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shared counters. Rank 0 counts and answers whenever it polls, up to the end of the run even if it has closed its
-// claims; the others ask for the next item as soon as they have one, so the answer is there when they need it.
+// Shared counters. Rank 0 counts and answers whenever it polls, up to the end of the run even if it has
+// closed its claims; the others ask for the next item as soon as they have one, so the answer is there when
+// they need it.
 #include <inttypes.h>
 #include <stdlib.h>
 #include "base/check.h"
 #include "comm/comm_state.h"
 
 struct qn_claims {
-  qn_claims *next;  // open claims of the communicator
-  qn_comm *comm;    // NULL when the run is over
+  qn_claims *next; // open claims of the communicator
+  qn_comm *comm;   // NULL when the run is over
   int64_t channel;
-  bool is_over;     // no item is left
+  bool is_over; // no item is left
   bool has_answer;
   int64_t answer;
 };
@@ -68,14 +69,15 @@ static int64_t take_item(struct qn_counter *counter) {
 qn_status qn_claims_answer(qn_comm *comm, const qn_incoming *incoming, bool *is_early, qn_error *err) {
   const int64_t channel = incoming->header.channel;
   if (comm->rank != 0 || channel < 0) {
-    return qn_fail(err, QN_ERR_MPI, "rank %d asks rank %d for an item; only rank 0 has them", incoming->source,
-                   comm->rank);
+    return qn_fail(err, QN_ERR_MPI, "rank %d asks rank %d for an item; only rank 0 has them",
+                   incoming->source, comm->rank);
   }
   if (channel >= comm->n_counters) {
     *is_early = true;
     return QN_OK;
   }
-  return qn_comm_signal(comm, incoming->source, QN_MESSAGE_ITEM, channel, take_item(&comm->counters[channel]), err);
+  return qn_comm_signal(comm, incoming->source, QN_MESSAGE_ITEM, channel, take_item(&comm->counters[channel]),
+                        err);
 }
 
 void qn_claims_accept(qn_comm *comm, const qn_incoming *incoming) {
@@ -105,7 +107,8 @@ done:
 
 qn_status qn_claims_next(qn_claims *claims, int64_t *item, qn_error *err) {
   qn_status status = QN_OK;
-  QN_REQUIRE(claims->comm != NULL, err, QN_ERR_ARG, "claims of a run that has ended; open new ones in each run");
+  QN_REQUIRE(claims->comm != NULL, err, QN_ERR_ARG,
+             "claims of a run that has ended; open new ones in each run");
   QN_TRY(qn_comm_poll(claims->comm, err));
   int64_t next = -1;
   if (claims->comm->rank == 0) {

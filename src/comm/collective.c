@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Collectives over the tree of ranks: up to the root, and down again. A piece is known by its sender and by the number
-// of its step in the run, so that early ones wait their turn; the operation comes along, to notice ranks that have gone
-// different ways.
+// Collectives over the tree of ranks: up to the root, and down again. A piece is known by its sender and by
+// the number of its step in the run, so that early ones wait their turn; the operation comes along, to notice
+// ranks that have gone different ways.
 #include <inttypes.h>
 #include <stdlib.h>
 #include "base/check.h"
@@ -52,7 +52,8 @@ static qn_status fail_size(const qn_comm *comm, const qn_incoming *piece, int64_
   return qn_fail(err, QN_ERR_MPI,
                  "rank %d got %" PRId64 " bytes from rank %d in %s, %" PRId64
                  " were expected: all ranks must make the same calls in the same order",
-                 comm->rank, piece->header.payload_bytes, piece->source, operation_name(piece->header.value), wanted);
+                 comm->rank, piece->header.payload_bytes, piece->source, operation_name(piece->header.value),
+                 wanted);
 }
 
 // Down the tree: a parcel of the root goes to all. On the others *parcel is NULL before.
@@ -122,8 +123,8 @@ static int64_t reduce_two(qn_reduction reduction, int64_t a, int64_t b) {
 }
 
 // Reduces the values of the children into those of this rank.
-static qn_status reduce_children(qn_comm *comm, qn_reduction reduction, int64_t step, int64_t *values, int64_t n,
-                                 qn_error *err) {
+static qn_status reduce_children(qn_comm *comm, qn_reduction reduction, int64_t step, int64_t *values,
+                                 int64_t n, qn_error *err) {
   qn_status status = QN_OK;
   qn_incoming *piece = NULL;
   const int reach = qn_tree_reach(comm->rank, comm->size);
@@ -153,7 +154,8 @@ static qn_status parcel_of_values(const qn_message_header *header, const int64_t
   return status == QN_OK && n > 0 ? qn_buffer_append(&(*out)->buffer, values, n * 8, err) : status;
 }
 
-qn_status qn_comm_reduce_int64(qn_comm *comm, qn_reduction reduction, int64_t *values, int64_t n, qn_error *err) {
+qn_status qn_comm_reduce_int64(qn_comm *comm, qn_reduction reduction, int64_t *values, int64_t n,
+                               qn_error *err) {
   qn_status status = QN_OK;
   qn_parcel *up = NULL;
   qn_parcel *down = NULL;

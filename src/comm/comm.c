@@ -73,7 +73,8 @@ qn_status qn_comm_open(qn_comm **out, qn_error *err) {
   qn_comm *comm = calloc(1, sizeof *comm);
 
   QN_REQUIRE(comm != NULL, err, QN_ERR_MEMORY, "no memory for a communicator");
-  *comm = (qn_comm){.transport.mpi = MPI_COMM_NULL, .size = 1, .epoch = 1, .delivering = INT64_MAX, .reason_rank = -1};
+  *comm = (qn_comm){
+      .transport.mpi = MPI_COMM_NULL, .size = 1, .epoch = 1, .delivering = INT64_MAX, .reason_rank = -1};
   QN_TRY(init_mpi(comm, err));
   QN_TRY(duplicate_world(comm, err));
   const qn_message_header header = {.kind = QN_MESSAGE_ABORT};

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only door to MPI. A communicator of ranks that can be stopped: every wait goes on receiving, so that rows keep
-// flowing, split claims are answered, and a failure on one rank ends the wait on all. Collectives are built from
-// point-to-point messages for that reason: a rank may leave one half-way when another has failed, and the job can
-// still agree on the error and end in order.
+// The only door to MPI. A communicator of ranks that can be stopped: every wait goes on receiving, so that
+// rows keep flowing, split claims are answered, and a failure on one rank ends the wait on all. Collectives
+// are built from point-to-point messages for that reason: a rank may leave one half-way when another has
+// failed, and the job can still agree on the error and end in order.
 //
 // A run is what lies between two qn_comm_agree(): within it, the first failure stops every rank's waits with
 // QN_ERR_STOPPED; qn_comm_agree() drains what is in flight and gives every rank the same status and message.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/buffer.h"
 #include <quern/status.h>
+#include "base/buffer.h"
 
 typedef struct qn_comm qn_comm;
 
@@ -26,19 +26,21 @@ int qn_comm_size(const qn_comm *comm);
 /// Name of the MPI library and its version, for the run record.
 const char *qn_comm_library(const qn_comm *comm);
 
-/// Collective. Ends a run: `local` is this rank's status and err its message. Returns on every rank QN_OK if all are
-/// QN_OK; else the status and message of the lowest rank that failed by itself (err->rank says which). Afterwards
-/// the communicator is fit for the next run.
+/// Collective. Ends a run: `local` is this rank's status and err its message. Returns on every rank QN_OK if
+/// all are QN_OK; else the status and message of the lowest rank that failed by itself (err->rank says
+/// which). Afterwards the communicator is fit for the next run.
 qn_status qn_comm_agree(qn_comm *comm, qn_status local, qn_error *err);
 
-/// Local. Receives what has arrived, answers claims, delivers rows of open exchanges. QN_ERR_STOPPED if another rank
-/// failed. To be called every batch or so.
+/// Local. Receives what has arrived, answers claims, delivers rows of open exchanges. QN_ERR_STOPPED if
+/// another rank failed. To be called every batch or so.
 qn_status qn_comm_poll(qn_comm *comm, qn_error *err);
 
 /// Collective, inside a run. In place over n values; the same on every rank.
 typedef enum { QN_SUM, QN_MIN, QN_MAX } qn_reduction;
-qn_status qn_comm_reduce_int64(qn_comm *comm, qn_reduction reduction, int64_t *values, int64_t n, qn_error *err);
-/// Collective. `out` gets the bytes of rank 0, 1, ... one behind the other; sizes [n_ranks] says how many of each.
+qn_status qn_comm_reduce_int64(qn_comm *comm, qn_reduction reduction, int64_t *values, int64_t n,
+                               qn_error *err);
+/// Collective. `out` gets the bytes of rank 0, 1, ... one behind the other; sizes [n_ranks] says how many of
+/// each.
 qn_status qn_comm_gather(qn_comm *comm, const void *data, int64_t size, qn_buffer *out, int64_t *sizes,
                          qn_error *err);
 /// Collective. `buffer` of rank `root` goes to all.
@@ -46,8 +48,8 @@ qn_status qn_comm_broadcast(qn_comm *comm, int root, qn_buffer *buffer, qn_error
 /// Collective.
 qn_status qn_comm_barrier(qn_comm *comm, qn_error *err);
 
-/// A shared counter from which ranks claim splits while they run. Opened by every rank in the same order; rank 0
-/// serves it whenever it polls.
+/// A shared counter from which ranks claim splits while they run. Opened by every rank in the same order;
+/// rank 0 serves it whenever it polls.
 typedef struct qn_claims qn_claims;
 qn_status qn_claims_open(qn_comm *comm, int64_t n_items, qn_claims **out, qn_error *err);
 /// The next item for this rank, or -1 when none is left. Asks for the following one ahead.

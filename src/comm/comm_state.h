@@ -36,10 +36,10 @@ struct qn_comm {
   qn_error failure;
   bool is_stopped; // an abort marker has come; `stop` says whose was the first
   qn_error stop;
-  int n_aborts;             // markers that have come, this rank's own included
-  qn_abort_note reason;     // of the lowest rank with a failure of its own among them
-  int reason_rank;          // -1: none yet
-  qn_parcel *abort_parcel;  // made when there was memory
+  int n_aborts;            // markers that have come, this rank's own included
+  qn_abort_note reason;    // of the lowest rank with a failure of its own among them
+  int reason_rank;         // -1: none yet
+  qn_parcel *abort_parcel; // made when there was memory
 
   // Agreement: what has come of it.
   int n_agreed; // subtrees
@@ -51,14 +51,14 @@ struct qn_comm {
   qn_incoming_list pieces; // that have come
 
   // Exchanges.
-  struct qn_exchange *exchanges; // open ones of this run, newest first
+  struct qn_exchange *exchanges; // open ones of this run, oldest first
   int64_t n_exchanges;           // opened in this run
   int64_t n_unfinished;
 
   // Claims: rank 0 keeps the counters until the run ends, the others their open claims.
   struct qn_counter {
     int64_t next, n_items;
-  } *counters;
+  } * counters;
   int64_t n_counters, counter_capacity;
   qn_claims *claims;
 };
@@ -85,7 +85,8 @@ void qn_comm_note_failure(qn_comm *comm, qn_status status, const qn_error *err);
 typedef struct qn_patience {
   int n_idle;
 } qn_patience;
-/// One step of a wait: polls; if nothing happened, rests a little. Adds the time without work to *wait_ns (or NULL).
+/// One step of a wait: polls; if nothing happened, rests a little. Adds the time without work to *wait_ns (or
+/// NULL).
 qn_status qn_comm_wait(qn_comm *comm, qn_patience *patience, int64_t *wait_ns, qn_error *err);
 /// The same inside agreement: no deliveries, and no failure ends it but that of MPI or of memory.
 qn_status qn_comm_wait_quietly(qn_comm *comm, qn_patience *patience, qn_error *err);
@@ -93,7 +94,8 @@ qn_status qn_comm_wait_quietly(qn_comm *comm, qn_patience *patience, qn_error *e
 /// Next run: forgets everything of this one and takes what has come for the next.
 void qn_comm_begin_epoch(qn_comm *comm);
 
-// --- The tree of ranks: rank r's parent is r without its lowest set bit; its subtree is r, r + 1, ... ---------
+// --- The tree of ranks: rank r's parent is r without its lowest set bit; its subtree is r, r + 1, ...
+// ---------
 
 static inline int qn_tree_parent(int rank) {
   return rank & (rank - 1);
@@ -108,10 +110,11 @@ static inline int qn_tree_reach(int rank, int n_ranks) {
   return qn_tree_size(rank, n_ranks);
 }
 
-// --- Messages for exchanges (exchange.c) and claims (claims.c) -----------------------------------------------
+// --- Messages for exchanges (exchange.c) and claims (claims.c)
+// -----------------------------------------------
 
-/// Takes a message with rows, an end or a credit. *is_early: the exchange has not been opened; the message is still
-/// the caller's.
+/// Takes a message with rows, an end or a credit. *is_early: the exchange has not been opened; the message is
+/// still the caller's.
 qn_status qn_exchange_accept_take(qn_comm *comm, qn_incoming *incoming, bool *is_early, qn_error *err);
 /// Delivers what has come for exchanges whose deliver function is not running.
 qn_status qn_exchange_deliver_all(qn_comm *comm, qn_error *err);

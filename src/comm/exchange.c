@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The receiving half of an exchange, and its life. Messages that come are queued, and delivered whenever somebody
-// polls; while a deliver function runs, only those of exchanges further down the chain. A delivered message is
-// acknowledged, so what queues up here is bounded by the window.
+// The receiving half of an exchange, and its life. Messages that come are queued, and delivered whenever
+// somebody polls; while a deliver function runs, only those of exchanges further down the chain. A delivered
+// message is acknowledged, so what queues up here is bounded by the window.
 #include "comm/exchange.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -72,13 +72,16 @@ qn_status qn_exchange_open(qn_comm *comm, const qn_schema *schema, const qn_exch
                             .n_queues = options->in_rank_order ? comm->size : 1};
   QN_TRY(init_exchange(exchange, schema, err));
   exchange->comm = comm;
-  exchange->next = comm->exchanges;
-  comm->exchanges = exchange;
+  qn_exchange **link = &comm->exchanges;
+  while (*link != NULL) {
+    link = &(*link)->next;
+  }
+  *link = exchange;
   comm->n_exchanges++;
   comm->n_unfinished++;
+  QN_TRY(qn_comm_receive_early(comm, err));
   *out = exchange;
   exchange = NULL;
-  QN_TRY(qn_comm_receive_early(comm, err));
 
 done:
   qn_exchange_close(exchange);
@@ -98,8 +101,8 @@ qn_status qn_exchange_check(const qn_exchange *exchange, qn_error *err) {
   return qn_comm_check(exchange->comm, err);
 }
 
-static qn_status queue_arrival(qn_exchange *exchange, int source, qn_incoming *incoming, const qn_batch *batch,
-                               qn_error *err) {
+static qn_status queue_arrival(qn_exchange *exchange, int source, qn_incoming *incoming,
+                               const qn_batch *batch, qn_error *err) {
   qn_arrival *arrival = malloc(sizeof *arrival);
   if (arrival == NULL) {
     qn_incoming_free(incoming);
@@ -149,7 +152,8 @@ qn_status qn_exchange_accept_take(qn_comm *comm, qn_incoming *incoming, bool *is
   while (exchange != NULL && exchange->channel != header->channel) {
     exchange = exchange->next;
   }
-  if (exchange == NULL || comm->phase != QN_PHASE_RUNNING) { // closed: drop the rows, but do not stop their sender
+  if (exchange == NULL ||
+      comm->phase != QN_PHASE_RUNNING) { // closed: drop the rows, but do not stop their sender
     if (header->kind == QN_MESSAGE_ROWS) {
       status = acknowledge(comm, incoming->source, header->channel, err);
     }
@@ -183,7 +187,8 @@ static qn_status decode_take(qn_exchange *exchange, qn_incoming *incoming, qn_ba
   incoming->memory = NULL;
   QN_REQUIRE(memory != NULL, err, QN_ERR_MPI, "rank %d sent rows without rows", incoming->source);
   QN_TRY(qn_block_new(memory, qn_memory_free, &block, err));
-  QN_TRY(qn_wire_decode(exchange->schema, block, memory + QN_HEADER_BYTES, incoming->header.payload_bytes, out, err));
+  QN_TRY(qn_wire_decode(exchange->schema, block, memory + QN_HEADER_BYTES, incoming->header.payload_bytes,
+                        out, err));
 
 done:
   qn_block_free(block);
@@ -252,7 +257,8 @@ static qn_status deliver_next(qn_exchange *exchange, qn_arrival_queue *queue, qn
 
 qn_status qn_exchange_deliver_all(qn_comm *comm, qn_error *err) {
   qn_status status = QN_OK;
-  // A deliver function may open and close exchanges, so each search starts anew.
+  // The end of a chain first, to make room for the rest. A deliver function may close exchanges, so each
+  // search starts anew.
   for (qn_exchange *exchange = comm->exchanges; exchange != NULL && status == QN_OK;) {
     qn_arrival_queue *queue = find_queue(exchange);
     if (queue == NULL) {
@@ -301,8 +307,8 @@ qn_status qn_exchange_finish(qn_exchange *exchange, qn_error *err) {
     QN_TRY(qn_comm_wait(exchange->comm, &patience, &exchange->counts.wait_ns, err));
   }
   for (int i = 1; i < exchange->size; i++) {
-    QN_TRY(qn_comm_signal(exchange->comm, (exchange->rank + i) % exchange->size, QN_MESSAGE_END, exchange->channel,
-                          0, err));
+    QN_TRY(qn_comm_signal(exchange->comm, (exchange->rank + i) % exchange->size, QN_MESSAGE_END,
+                          exchange->channel, 0, err));
   }
   while (exchange->n_ended < exchange->size) {
     QN_TRY(qn_comm_wait(exchange->comm, &patience, &exchange->counts.wait_ns, err));

@@ -2,13 +2,13 @@
 // The streaming exchange: rows are scattered into one buffer per destination; a full buffer goes out as one
 // non-blocking message. Whoever waits, for room in its window or for the end, delivers what has arrived.
 //
-// Memory is bounded: at most `window` unacknowledged messages per pair of ranks (the receiver acknowledges after
-// delivery), message size chosen from the budget and the number of ranks.
+// Memory is bounded: at most `window` unacknowledged messages per pair of ranks (the receiver acknowledges
+// after delivery), message size chosen from the budget and the number of ranks.
 //
-// Several exchanges may be open at once, the deliver function of one scattering into the next. What a deliver function
-// feeds must be opened before its own exchange: then, while it waits, exactly the exchanges opened before its own are
-// delivered. So whoever waits goes on with everything that those it waits for may wait for, the first one opened can
-// always be delivered, and the chain makes progress.
+// Several exchanges may be open at once, the deliver function of one scattering into the next. What a deliver
+// function feeds must be opened before its own exchange: then, while it waits, exactly the exchanges opened
+// before its own are delivered. So whoever waits goes on with everything that those it waits for may wait
+// for, the first one opened can always be delivered, and the chain makes progress.
 #pragma once
 #include <stdint.h>
 #include "column/batch.h"
@@ -22,14 +22,15 @@ typedef qn_status (*qn_deliver_fn)(void *ctx, const qn_batch *batch, int from_ra
 typedef struct qn_exchange_options {
   int64_t buffer_bytes; // all send buffers together; 0: 32 MiB, or a share of the budget
   int window;           // messages in flight per pair; 0: 2
-  bool in_rank_order;   // deliver rank 0's rows first, then rank 1's, ...: each rank's in the order sent. What comes
-                        // early is kept by the sender (its credit is held back) without waiting for its turn
-  bool waits_for_turn;  // in rank order: a sender waits for its turn instead of keeping more than the window; only if
-                        // the ranks before it need nothing of it until they finish this exchange
+  bool in_rank_order; // deliver rank 0's rows first, then rank 1's, ...: each rank's in the order sent. What
+                      // comes early is kept by the sender (its credit is held back) without waiting for its
+                      // turn
+  bool waits_for_turn; // in rank order: a sender waits for its turn instead of keeping more than the window;
+                       // only if the ranks before it need nothing of it until they finish this exchange
 } qn_exchange_options;
 
-/// Local in effect, but every rank opens its exchanges in the same order within a run, those further down a chain
-/// first. In a run that succeeds every exchange is finished on every rank.
+/// Local in effect, but every rank opens its exchanges in the same order within a run, those further down a
+/// chain first. In a run that succeeds every exchange is finished on every rank.
 qn_status qn_exchange_open(qn_comm *comm, const qn_schema *schema, const qn_exchange_options *options,
                            qn_deliver_fn deliver, void *ctx, qn_exchange **out, qn_error *err);
 /// Sends row i of the batch to rank destinations[i]. May deliver and wait.

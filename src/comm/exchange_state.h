@@ -65,7 +65,8 @@ struct qn_exchange {
   qn_exchange_counts counts;
 };
 
-/// True if its rows may be delivered now: only those of exchanges opened before the one whose deliver function runs.
+/// True if its rows may be delivered now: only those of exchanges opened before the one whose deliver
+/// function runs.
 static inline bool qn_exchange_may_deliver(const qn_exchange *exchange) {
   return exchange->channel < exchange->comm->delivering;
 }

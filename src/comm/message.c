@@ -8,7 +8,8 @@
 
 _Static_assert(sizeof(qn_message_header) == QN_HEADER_BYTES, "the payload must be aligned as memory is");
 
-qn_status qn_parcel_new(const qn_message_header *header, int64_t payload_bytes, qn_parcel **out, qn_error *err) {
+qn_status qn_parcel_new(const qn_message_header *header, int64_t payload_bytes, qn_parcel **out,
+                        qn_error *err) {
   qn_status status = QN_OK;
   qn_parcel *parcel = calloc(1, sizeof *parcel);
 

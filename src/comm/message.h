@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What ranks send each other: a header of 64 bytes, so that the payload behind it is aligned as memory is, and the
-// payload. A payload of more than one piece (MPI counts bytes in an int) is announced by its header alone and follows
-// in pieces under a tag of their own.
+// What ranks send each other: a header of 64 bytes, so that the payload behind it is aligned as memory is,
+// and the payload. A payload of more than one piece (MPI counts bytes in an int) is announced by its header
+// alone and follows in pieces under a tag of their own.
 #pragma once
 #include <stdint.h>
 #include "base/buffer.h"
@@ -39,7 +39,8 @@ typedef struct qn_parcel {
 
 /// A parcel whose buffer holds the header's room and has place for payload_bytes more, to be appended.
 /// payload_bytes 0: without a buffer.
-qn_status qn_parcel_new(const qn_message_header *header, int64_t payload_bytes, qn_parcel **out, qn_error *err);
+qn_status qn_parcel_new(const qn_message_header *header, int64_t payload_bytes, qn_parcel **out,
+                        qn_error *err);
 void qn_parcel_free(qn_parcel *parcel); // gives up one reference; NULL is allowed
 static inline const uint8_t *qn_parcel_payload(const qn_parcel *parcel) {
   return parcel->buffer.size > 0 ? parcel->buffer.data + QN_HEADER_BYTES : NULL;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress: messages that have come are given to whom they concern, and waiting is done here, for all of the folder.
-// A message of a run that is over is dropped; one of a run to come, or of an exchange to be opened, is kept.
+// Progress: messages that have come are given to whom they concern, and waiting is done here, for all of the
+// folder. A message of a run that is over is dropped; one of a run to come, or of an exchange to be opened,
+// is kept.
 #include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -200,8 +201,8 @@ qn_status qn_comm_poll(qn_comm *comm, qn_error *err) {
   return status;
 }
 
-// Ranks may outnumber the cores by far, so a wait soon gives the core to others: first by yielding, then by sleeping
-// longer and longer. Ranks on cores of their own seldom get past the first polls.
+// Ranks may outnumber the cores by far, so a wait soon gives the core to others: first by yielding, then by
+// sleeping longer and longer. Ranks on cores of their own seldom get past the first polls.
 enum { POLLS_BEFORE_YIELD = 50, POLLS_BEFORE_SLEEP = 100, FIRST_SLEEP_NS = 20000, LAST_SLEEP_NS = 500000 };
 
 static void rest(qn_patience *patience) {

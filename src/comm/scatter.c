@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sending half of an exchange. Rows are sorted by destination and gathered into one builder per destination; a
-// full one is encoded and sent. Any wait may deliver rows, and whoever gets them may scatter into this exchange again,
-// so nothing is held half-done across a wait: rooms are looked at anew, and working space is taken along.
+// The sending half of an exchange. Rows are sorted by destination and gathered into one builder per
+// destination; a full one is encoded and sent. Any wait may deliver rows, and whoever gets them may scatter
+// into this exchange again, so nothing is held half-done across a wait: rooms are looked at anew, and working
+// space is taken along.
 #include <inttypes.h>
 #include <stdlib.h>
 #include "base/check.h"
@@ -59,13 +60,14 @@ static qn_status post(qn_exchange *exchange, int destination, qn_parcel *parcel,
   return qn_exchange_depart(exchange, destination, err);
 }
 
-// In rank order, the ranks before this one come first, and what they still have to do may need this rank: it does not
-// wait until the receiver has begun with it.
+// In rank order, the ranks before this one come first, and what they still have to do may need this rank: it
+// does not wait until the receiver has begun with it.
 static bool must_wait(const qn_exchange *exchange, const qn_destination *to) {
   if (to->first == NULL && to->n_unacknowledged < exchange->window) {
     return false;
   }
-  return !exchange->in_rank_order || to->has_credit || (exchange->waits_for_turn && exchange->comm->delivering == INT64_MAX);
+  return !exchange->in_rank_order || to->has_credit ||
+         (exchange->waits_for_turn && exchange->comm->delivering == INT64_MAX);
 }
 
 static qn_status wait_for_room(qn_exchange *exchange, int destination, qn_error *err) {
@@ -245,9 +247,10 @@ static qn_status append_rows(qn_batch_builder *builder, const selection *rows, i
                             : qn_batch_builder_append_range(builder, rows->batch, rows->first, n, err);
 }
 
-// How many of the rows go into a builder now; 0 if it must be emptied first. A row that is larger than a whole buffer
-// goes alone. What stays here is handed over in batches of the usual size.
-static int64_t count_taken(const qn_exchange *exchange, const qn_batch_builder *builder, const selection *rows) {
+// How many of the rows go into a builder now; 0 if it must be emptied first. A row that is larger than a
+// whole buffer goes alone. What stays here is handed over in batches of the usual size.
+static int64_t count_taken(const qn_exchange *exchange, const qn_batch_builder *builder,
+                           const selection *rows) {
   int64_t n = count_fitting(exchange, rows, exchange->buffer_bytes - qn_batch_builder_n_bytes(builder));
   if (builder == &exchange->destinations[exchange->rank].builder && n > QN_BATCH_ROWS - builder->n_rows) {
     n = QN_BATCH_ROWS - builder->n_rows;
@@ -320,7 +323,8 @@ static qn_status check_batch(const qn_exchange *exchange, const qn_batch *batch,
   QN_TRY(qn_exchange_check(exchange, err));
   QN_REQUIRE(!exchange->is_finished, err, QN_ERR_ARG, "rows for an exchange that is finished");
   QN_REQUIRE(batch->schema == exchange->schema || qn_schema_is_equal(batch->schema, exchange->schema), err,
-             QN_ERR_TYPE, "a batch of %d columns has another schema than the exchange of %d columns it goes into",
+             QN_ERR_TYPE,
+             "a batch of %d columns has another schema than the exchange of %d columns it goes into",
              batch->n_columns, exchange->schema->n_columns);
 
 done:
@@ -330,8 +334,8 @@ done:
 qn_status qn_exchange_send(qn_exchange *exchange, const qn_batch *batch, int destination, qn_error *err) {
   qn_status status = QN_OK;
   QN_TRY(check_batch(exchange, batch, err));
-  QN_REQUIRE(destination >= 0 && destination < exchange->size, err, QN_ERR_ARG, "rows for rank %d of %d ranks",
-             destination, exchange->size);
+  QN_REQUIRE(destination >= 0 && destination < exchange->size, err, QN_ERR_ARG,
+             "rows for rank %d of %d ranks", destination, exchange->size);
   QN_TRY(qn_comm_poll(exchange->comm, err));
   QN_TRY(flush_to_all(exchange, err));
   if (batch->n_rows > 0) {
@@ -380,8 +384,9 @@ static qn_status check_destinations(const qn_exchange *exchange, const int32_t *
   while ((uint32_t)destinations[row] < (uint32_t)exchange->size) {
     row++;
   }
-  return qn_fail(err, QN_ERR_VALUE, "row %" PRId64 " of a batch is for rank %" PRId32 "; there are ranks 0 to %d",
-                 row, destinations[row], exchange->size - 1);
+  return qn_fail(err, QN_ERR_VALUE,
+                 "row %" PRId64 " of a batch is for rank %" PRId32 "; there are ranks 0 to %d", row,
+                 destinations[row], exchange->size - 1);
 }
 
 // Sorts the rows by destination: those of rank r end before ends[r], in their order.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Point-to-point messages. A header without payload is received at once, anything else by a request in a table that
-// one MPI_Testsome looks through. Pieces are received straight to their place in the whole.
+// Point-to-point messages. A header without payload is received at once, anything else by a request in a
+// table that one MPI_Testsome looks through. Pieces are received straight to their place in the whole.
 #include "comm/transport.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -66,7 +66,8 @@ static qn_status reserve_operations(qn_transport *transport, int64_t more, qn_er
   if (capacity == transport->capacity) {
     return QN_OK;
   }
-  QN_REQUIRE(capacity <= INT32_MAX, err, QN_ERR_MEMORY, "%" PRId64 " messages under way are too many", capacity);
+  QN_REQUIRE(capacity <= INT32_MAX, err, QN_ERR_MEMORY, "%" PRId64 " messages under way are too many",
+             capacity);
   MPI_Request *requests = realloc(transport->requests, (size_t)capacity * sizeof *requests);
   transport->requests = requests != NULL ? requests : transport->requests;
   qn_operation *operations = realloc(transport->operations, (size_t)capacity * sizeof *operations);
@@ -75,8 +76,8 @@ static qn_status reserve_operations(qn_transport *transport, int64_t more, qn_er
   transport->completed = completed != NULL ? completed : transport->completed;
   MPI_Status *statuses = realloc(transport->statuses, (size_t)capacity * sizeof *statuses);
   transport->statuses = statuses != NULL ? statuses : transport->statuses;
-  QN_REQUIRE(requests != NULL && operations != NULL && completed != NULL && statuses != NULL, err, QN_ERR_MEMORY,
-             "no memory for %" PRId64 " messages under way", capacity);
+  QN_REQUIRE(requests != NULL && operations != NULL && completed != NULL && statuses != NULL, err,
+             QN_ERR_MEMORY, "no memory for %" PRId64 " messages under way", capacity);
   transport->capacity = (int)capacity;
 
 done:
@@ -137,7 +138,8 @@ qn_status qn_transport_send(qn_transport *transport, int destination, qn_parcel 
   transport->n_events++;
   if (payload_bytes > 0 && payload_bytes <= piece_bytes) {
     memcpy(parcel->buffer.data, &parcel->header, QN_HEADER_BYTES);
-    QN_TRY(send_bytes(transport, destination, parcel->buffer.data, parcel->buffer.size, TAG_MESSAGE, parcel, err));
+    QN_TRY(send_bytes(transport, destination, parcel->buffer.data, parcel->buffer.size, TAG_MESSAGE, parcel,
+                      err));
     return QN_OK;
   }
   QN_TRY(send_bytes(transport, destination, &parcel->header, QN_HEADER_BYTES, TAG_MESSAGE, parcel, err));
@@ -186,16 +188,17 @@ static qn_status check_header(const qn_message_header *header, int source, int64
       header->payload_bytes > INT64_MAX - QN_HEADER_BYTES ||
       (payload_bytes > 0 && header->payload_bytes != payload_bytes)) {
     return qn_fail(err, QN_ERR_MPI,
-                   "a message of %" PRId64 " bytes from rank %d is not one of Quern's: do all ranks run the same program?",
+                   "a message of %" PRId64
+                   " bytes from rank %d is not one of Quern's: do all ranks run the same program?",
                    size, source);
   }
   return QN_OK;
 }
 
-// A header alone: the whole message, or the announcement of pieces. Short messages are sent with their envelope, so
-// receiving them does not wait.
-static qn_status receive_header(qn_transport *transport, qn_incoming *incoming, MPI_Message *message, int64_t size,
-                                qn_error *err) {
+// A header alone: the whole message, or the announcement of pieces. Short messages are sent with their
+// envelope, so receiving them does not wait.
+static qn_status receive_header(qn_transport *transport, qn_incoming *incoming, MPI_Message *message,
+                                int64_t size, qn_error *err) {
   qn_status status = QN_OK;
   TRY_MPI(MPI_Mrecv(&incoming->header, (int)size, MPI_BYTE, message, MPI_STATUS_IGNORE), "MPI_Mrecv");
   QN_TRY(check_header(&incoming->header, incoming->source, size, err));
@@ -204,8 +207,9 @@ static qn_status receive_header(qn_transport *transport, qn_incoming *incoming, 
   if (incoming->n_missing_bytes > 0) {
     transport->assembling[incoming->source] = incoming;
     incoming->memory = qn_memory_alloc(QN_HEADER_BYTES + incoming->n_missing_bytes);
-    QN_REQUIRE(incoming->memory != NULL, err, QN_ERR_MEMORY, "no memory for a message of %" PRId64 " bytes from rank %d",
-               incoming->n_missing_bytes, incoming->source);
+    QN_REQUIRE(incoming->memory != NULL, err, QN_ERR_MEMORY,
+               "no memory for a message of %" PRId64 " bytes from rank %d", incoming->n_missing_bytes,
+               incoming->source);
   }
   return QN_OK;
 
@@ -229,8 +233,8 @@ static qn_status receive_message(qn_transport *transport, MPI_Message *message, 
     return receive_header(transport, incoming, message, size, err);
   }
   incoming->memory = qn_memory_alloc(size);
-  QN_REQUIRE(incoming->memory != NULL, err, QN_ERR_MEMORY, "no memory for a message of %" PRId64 " bytes from rank %d",
-             size, source);
+  QN_REQUIRE(incoming->memory != NULL, err, QN_ERR_MEMORY,
+             "no memory for a message of %" PRId64 " bytes from rank %d", size, source);
   incoming->header.payload_bytes = size - QN_HEADER_BYTES;
   TRY_MPI(MPI_Imrecv(incoming->memory, (int)size, MPI_BYTE, message, &request), "MPI_Imrecv");
   incoming->n_open = 1;
@@ -252,15 +256,16 @@ static qn_status receive_piece(qn_transport *transport, MPI_Message *message, in
   qn_incoming *incoming = transport->assembling[source];
 
   QN_REQUIRE(incoming != NULL && size <= incoming->n_missing_bytes, err, QN_ERR_MPI,
-             "a piece of %" PRId64 " bytes from rank %d belongs to no message: do all ranks run the same program?",
+             "a piece of %" PRId64
+             " bytes from rank %d belongs to no message: do all ranks run the same program?",
              size, source);
   uint8_t *to = NULL;
   if (incoming->memory != NULL) {
     to = incoming->memory + QN_HEADER_BYTES + incoming->header.payload_bytes - incoming->n_missing_bytes;
   } else { // there was no memory for the whole; the run has failed, but what has been sent must be received
     to = unwanted = qn_memory_alloc(size);
-    QN_REQUIRE(to != NULL, err, QN_ERR_MEMORY, "no memory for a message of %" PRId64 " bytes from rank %d", size,
-               source);
+    QN_REQUIRE(to != NULL, err, QN_ERR_MEMORY, "no memory for a message of %" PRId64 " bytes from rank %d",
+               size, source);
   }
   TRY_MPI(MPI_Imrecv(to, (int)size, MPI_BYTE, message, &request), "MPI_Imrecv");
   incoming->n_open++;

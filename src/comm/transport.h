@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages over MPI, point to point and never blocking: sends that complete by themselves, receives into fresh memory
-// by matched probe, pieces put together, the order per sender kept. Knows nothing of runs and of what messages mean.
+// Messages over MPI, point to point and never blocking: sends that complete by themselves, receives into
+// fresh memory by matched probe, pieces put together, the order per sender kept. Knows nothing of runs and of
+// what messages mean.
 #pragma once
 #include <mpi.h>
 #include <stdbool.h>
@@ -47,8 +48,8 @@ void qn_transport_release(qn_transport *transport);
 qn_status qn_transport_send(qn_transport *transport, int destination, qn_parcel *parcel, qn_error *err);
 /// Completes what is complete and starts receiving what has come.
 qn_status qn_transport_advance(qn_transport *transport, qn_error *err);
-/// The next whole message, or NULL. Rows, ends and the like come in the order their sender sent them; credits, claims
-/// and pieces of collectives pass by rows that are still coming.
+/// The next whole message, or NULL. Rows, ends and the like come in the order their sender sent them;
+/// credits, claims and pieces of collectives pass by rows that are still coming.
 qn_status qn_transport_take(qn_transport *transport, qn_incoming **out, qn_error *err);
 
 /// Fills err from the result of a call to MPI.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A job's life: open, options, errors, close.
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +18,9 @@ static const char *const ranks_here_names[] = {"OMPI_COMM_WORLD_LOCAL_SIZE", "MP
 static int ranks_here(const qn_job *job) {
   for (size_t i = 0; i < sizeof ranks_here_names / sizeof *ranks_here_names; i++) {
     const char *text = getenv(ranks_here_names[i]);
-    const int n = text == NULL ? 0 : atoi(text);
-    if (n > 0) {
-      return n;
+    const long n = text == NULL ? 0 : strtol(text, NULL, 10);
+    if (n > 0 && n <= qn_comm_size(job->comm)) {
+      return (int)n;
     }
   }
   return qn_comm_size(job->comm);
@@ -111,6 +112,16 @@ static void report(const qn_job *job, qn_status status, const qn_error *err) {
   }
 }
 
+// A job that left rows out says so, on rank 0.
+static void report_rejects(const qn_job *job) {
+  for (const qn_rejects *rejects = job->rejects; rejects != NULL && !job->is_quiet; rejects = rejects->next) {
+    if (qn_comm_rank(job->comm) == 0 && rejects->n_written > 0) {
+      fprintf(stderr, "%s: %lld malformed row%s set aside in %s\n", job->name, (long long)rejects->n_written,
+              rejects->n_written == 1 ? " was" : "s were", rejects->path);
+    }
+  }
+}
+
 QN_API int qn_job_close(qn_job *job) {
   qn_error err = {0};
   qn_status status = qn_job_check(job, &err);
@@ -132,6 +143,8 @@ QN_API int qn_job_close(qn_job *job) {
   if (status != QN_OK) {
     report(job, status, &err);
     exit_code = job->exit_code != 0 ? job->exit_code : 1;
+  } else {
+    report_rejects(job);
   }
   fflush(stdout);
   qn_cached_free_all(&job->plan);
@@ -153,24 +166,50 @@ QN_API const char *qn_job_option(const qn_job *job, const char *name) {
   return NULL;
 }
 
+// False if the text is no number from min to max.
+static bool parse_number(const char *text, double min, double max, double *value) {
+  char *end = NULL;
+
+  *value = strtod(text, &end);
+  return end != text && *end == '\0' && *value >= min && *value <= max;
+}
+
+// Wrong use: the first mistake of the job decides its exit code.
+static void fail_option(qn_job *job, const qn_error *err) {
+  if (job->status == QN_OK) {
+    job->exit_code = 2;
+  }
+  qn_job_keep_error(job, QN_ERR_ARG, err);
+}
+
 QN_API int64_t qn_job_option_int64(qn_job *job, const char *name, int64_t min, int64_t max) {
   const char *text = qn_job_option(job, name);
-  char *end = NULL;
-  const double value = text == NULL ? (double)min : strtod(text, &end); // so that 1e6 is read too
+  qn_error err = {0};
+  double value = 0; // so that 1e6 is read too
 
   if (text == NULL) {
     return min;
   }
-  if (end == text || *end != '\0' || !(value >= (double)min && value <= (double)max) ||
-      value != (double)(int64_t)value) {
-    qn_error err = {0};
-    job->exit_code = 2;
-    qn_job_keep_error(job, qn_fail(&err, QN_ERR_ARG, "--%s: '%s' is not a whole number from %lld to %lld", name, text,
-                                   (long long)min, (long long)max),
-                      &err);
+  if (!parse_number(text, (double)min, (double)max, &value) || value != floor(value)) {
+    qn_fail(&err, QN_ERR_ARG, "--%s: '%s' is not a whole number from %lld to %lld", name, text, (long long)min,
+            (long long)max);
+    fail_option(job, &err);
     return min;
   }
-  return (int64_t)value;
+  return value >= 0x1p63 ? INT64_MAX : (int64_t)value;
+}
+
+QN_API double qn_job_option_float64(qn_job *job, const char *name, double min, double max) {
+  const char *text = qn_job_option(job, name);
+  qn_error err = {0};
+  double value = min;
+
+  if (text != NULL && !parse_number(text, min, max, &value)) {
+    qn_fail(&err, QN_ERR_ARG, "--%s: '%s' is not a number from %g to %g", name, text, min, max);
+    fail_option(job, &err);
+    return min;
+  }
+  return value;
 }
 
 QN_API const char *qn_job_inputs(const qn_job *job) {
@@ -212,7 +251,9 @@ QN_API qn_status qn_job_fail(qn_job *job, const char *format, ...) {
 QN_API void qn_job_print(qn_job *job, const char *format, ...) {
   va_list arguments;
 
-  if (qn_comm_rank(job->comm) == 0 && qn_job_check(job, NULL) == QN_OK && job->pending == QN_OK) {
+  const bool is_wanted = qn_comm_rank(job->comm) == 0 && !job->is_quiet;
+
+  if (is_wanted && qn_job_check(job, NULL) == QN_OK && job->pending == QN_OK) {
     va_start(arguments, format);
     vfprintf(stdout, format, arguments);
     va_end(arguments);

@@ -87,6 +87,19 @@ done:
   return status;
 }
 
+static qn_status check_required(const qn_job *job, qn_error *err) {
+  qn_status status = QN_OK;
+
+  for (int i = 0; i < job->n_options && !job->is_help; i++) {
+    const qn_option *option = &job->about->options[i];
+    QN_REQUIRE(!option->is_required || job->values[i] != NULL, err, QN_ERR_ARG, "%s needs --%s %s (see --help)",
+               job->name, option->name, option->argument == NULL ? "" : option->argument);
+  }
+
+done:
+  return status;
+}
+
 static const char *fallback_output(const qn_job *job) {
   return job->about->output != NULL ? job->about->output : job->name;
 }
@@ -123,6 +136,7 @@ qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_e
     job->output = fallback_output(job);
   }
   QN_TRY(take_inputs(job, argc - optind, arguments + optind, err));
+  QN_TRY(check_required(job, err));
 
 done:
   return status;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Single expressions, lists of named expressions, sort keys.
+#include <ctype.h>
 #include <string.h>
+#include <strings.h>
 #include "base/check.h"
 #include "expr/binder.h"
 #include "expr/bind_items.h"
@@ -172,6 +174,29 @@ done:
   return status;
 }
 
+static bool ends_in_word(const char *text, size_t size, const char *word, size_t *rest) {
+  const size_t word_size = strlen(word);
+  if (size <= word_size || strncasecmp(text + size - word_size, word, word_size) != 0 ||
+      !isspace((unsigned char)text[size - word_size - 1])) {
+    return false;
+  }
+  *rest = size - word_size;
+  while (*rest > 0 && isspace((unsigned char)text[*rest - 1])) {
+    (*rest)--;
+  }
+  return true;
+}
+
+// The text of a sort key without `desc nulls last`.
+static char *key_text(const char *text, qn_arena *arena) {
+  static const char *const words[] = {"last", "first", "nulls", "asc", "desc"};
+  size_t size = strlen(text);
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    ends_in_word(text, size, words[i], &size);
+  }
+  return qn_arena_copy(arena, text, (int64_t)size);
+}
+
 static qn_status bind_sort_key(qn_binder *binder, const json_t *sort_by, const qn_schema *schema, qn_sort_key *out) {
   qn_status status = QN_OK;
   const char *direction = json_string_value(json_object_get(sort_by, "sortby_dir"));
@@ -193,8 +218,8 @@ static qn_status bind_sort_key(qn_binder *binder, const json_t *sort_by, const q
   out->order.is_descending = strcmp(direction, "SORTBY_DESC") == 0;
   out->order.nulls_first = strcmp(nulls, "SORTBY_NULLS_FIRST") == 0 ||
                            (out->order.is_descending && strcmp(nulls, "SORTBY_NULLS_LAST") != 0);
-  out->name = qn_arena_string(binder->arena, expr->kind == QN_EXPR_COLUMN ? schema->fields[expr->column].name
-                                                                          : binder->item_text);
+  out->name = expr->kind == QN_EXPR_COLUMN ? qn_arena_string(binder->arena, schema->fields[expr->column].name)
+                                           : key_text(binder->item_text, binder->arena);
   if (out->name == NULL) {
     return qn_bind_no_memory(binder);
   }

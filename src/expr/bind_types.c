@@ -104,8 +104,9 @@ static qn_status parse_literal(qn_binder *binder, const qn_expr *expr, qn_type t
                         .function = cast};
   status = qn_expr_eval_constant(&call, &result, &err);
   if (status == QN_ERR_VALUE) {
-    status = qn_bind_fail(binder, QN_ERR_TYPE, place_of(binder, expr), "'%.*s' is not a %s",
-                          value.size > 80 ? 80 : (int)value.size, value.data, qn_type_name(type));
+    status = qn_bind_fail(binder, QN_ERR_TYPE, place_of(binder, expr), "'%.*s' is not %s %s",
+                          value.size > 80 ? 80 : (int)value.size, value.data, type == QN_INT32 || type == QN_INT64 ? "an" : "a",
+                          qn_type_name(type));
   }
   QN_TRY(status);
   const qn_text bytes = qn_type_is_text(type) ? qn_column_text(&result, 0) : (qn_text){0};

@@ -18,8 +18,8 @@ static qn_status fail_parse(qn_call *call, int64_t row, qn_error *err) {
   while (size < text.size && size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80) {
     size--;
   }
-  snprintf(message, sizeof message, "'%.*s%s' is not a %s", (int)size, text.data, size < text.size ? "..." : "",
-           qn_type_name(call->expr->type));
+  snprintf(message, sizeof message, "'%.*s%s' is not %s %s", (int)size, text.data, size < text.size ? "..." : "",
+           call->expr->type == QN_INT32 || call->expr->type == QN_INT64 ? "an" : "a", qn_type_name(call->expr->type));
   return qn_call_fail(call, row, err, message);
 }
 

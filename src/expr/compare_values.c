@@ -5,7 +5,7 @@
 #include "expr/function_table.h"
 
 #define IN uint8_t
-#define SUFFIX bool
+#define SUFFIX truth
 #define EQUAL(x, y) ((x) == (y))
 #define LESS(x, y) ((x) < (y))
 #include "expr/compare_type.inc"
@@ -85,7 +85,7 @@ TEXT_COMPARISON(greater_equal, >= 0)
       {">=", 2, {type, type}, QN_BOOL, greater_equal_##suffix, 0, NULL}
 
 static const qn_function functions[] = {
-    COMPARISONS(QN_BOOL, bool),       COMPARISONS(QN_INT32, int32),     COMPARISONS(QN_INT64, int64),
+    COMPARISONS(QN_BOOL, truth),      COMPARISONS(QN_INT32, int32),     COMPARISONS(QN_INT64, int64),
     COMPARISONS(QN_FLOAT32, float32), COMPARISONS(QN_FLOAT64, float64), COMPARISONS(QN_UTF8, text),
     COMPARISONS(QN_BINARY, text),     COMPARISONS(QN_DATE, int32),      COMPARISONS(QN_TIMESTAMP, int64),
 };
@@ -121,7 +121,7 @@ done:
 static qn_status greatest(qn_call *call, qn_error *err) {
   switch (call->expr->type) {
   case QN_BOOL:
-    return greatest_bool(call, err);
+    return greatest_truth(call, err);
   case QN_INT32:
   case QN_DATE:
     return greatest_int32(call, err);
@@ -140,7 +140,7 @@ static qn_status greatest(qn_call *call, qn_error *err) {
 static qn_status least(qn_call *call, qn_error *err) {
   switch (call->expr->type) {
   case QN_BOOL:
-    return least_bool(call, err);
+    return least_truth(call, err);
   case QN_INT32:
   case QN_DATE:
     return least_int32(call, err);

@@ -19,8 +19,7 @@ typedef struct qn_function_table {
   X(text_case)                                                                                               \
   X(like)                                                                                                    \
   X(regex)                                                                                                   \
-  X(time)                                                                                                    \
-  X(time_field)
+  X(time)
 
 #define X(what) extern const qn_function_table qn_##what##_functions;
 QN_FUNCTION_TABLES(X)
@@ -57,8 +56,11 @@ extern const qn_function qn_function_add_interval; // args: timestamp; data: a q
 typedef struct qn_in_list qn_in_list;
 qn_status qn_in_list_new(const qn_expr *const *items, int n_items, qn_type type, qn_arena *arena,
                          const qn_in_list **out, qn_error *err);
+/// What it was made of, for printing.
+const qn_expr *const *qn_in_list_items(const qn_in_list *list, int *n_items);
 
 /// A field of extract() and date_trunc() by name; false if there is none, or it is not one to truncate to.
 bool qn_time_field_find(const char *name, bool to_truncate, const void **out);
+const char *qn_time_field_name(const void *field);
 /// "1 day 02:00:00", "3 months"; `unit` NULL or the unit of a bare number. False if it is no interval.
 bool qn_interval_parse(const char *text, const char *unit, qn_interval *out);

@@ -9,6 +9,8 @@
 enum { FEW_ITEMS = 8 };
 
 struct qn_in_list {
+  const qn_expr *const *given; // [n_given] the constants as they were bound
+  int n_given;
   bool has_null;
   int64_t n_items;
   uint64_t *words; // fixed width: one word for all equal values
@@ -74,6 +76,8 @@ qn_status qn_in_list_new(const qn_expr *const *items, int n_items, qn_type type,
   }
   qn_in_list *list = qn_arena_alloc(arena, sizeof *list);
   QN_REQUIRE(list != NULL, err, QN_ERR_MEMORY, "no memory for a list of %d values", n_items);
+  list->given = items;
+  list->n_given = n_items;
   list->mask = (uint64_t)n_slots - 1;
   list->slots = qn_arena_alloc(arena, (int64_t)sizeof *list->slots * n_slots);
   list->words = qn_arena_alloc(arena, is_text ? 0 : (int64_t)sizeof *list->words * n_items);
@@ -102,6 +106,11 @@ qn_status qn_in_list_new(const qn_expr *const *items, int n_items, qn_type type,
 
 done:
   return status;
+}
+
+const qn_expr *const *qn_in_list_items(const qn_in_list *list, int *n_items) {
+  *n_items = list->n_given;
+  return list->given;
 }
 
 static void search_texts(const qn_call *call, const qn_in_list *list, uint8_t *out) {

@@ -3,6 +3,7 @@
 // arguments with an infinite result.
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include "base/check.h"
 #include "expr/function_table.h"
 

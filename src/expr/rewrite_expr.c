@@ -2,7 +2,7 @@
 // What a plan asks of a bound expression: its parts, what it reads, and the same expression over other columns.
 #include <string.h>
 #include "base/check.h"
-#include "expr/expr_node.h"
+#include "expr/print_expr.h"
 
 qn_type qn_expr_type(const qn_expr *expr) {
   return expr->type;
@@ -86,8 +86,22 @@ const qn_expr *qn_expr_remap(const qn_expr *expr, const int *new_index, qn_arena
   return replace(&(replacement){.new_index = new_index, .arena = arena}, expr);
 }
 
+// A copy whose text is what it has become.
+static const qn_expr *with_own_text(const qn_expr *expr, qn_arena *arena) {
+  qn_expr *copy = qn_arena_alloc(arena, sizeof *copy);
+  const char *text = qn_expr_print(expr, arena);
+  if (copy == NULL || text == NULL) {
+    return NULL;
+  }
+  memcpy(copy, expr, sizeof *copy);
+  copy->text = text;
+  copy->location = -1;
+  return copy;
+}
+
 const qn_expr *qn_expr_substitute(const qn_expr *expr, const qn_expr *const *replacements, qn_arena *arena) {
-  return replace(&(replacement){.expressions = replacements, .arena = arena}, expr);
+  const qn_expr *changed = replace(&(replacement){.expressions = replacements, .arena = arena}, expr);
+  return changed == NULL || changed == expr || expr->kind == QN_EXPR_COLUMN ? changed : with_own_text(changed, arena);
 }
 
 static int count_conjuncts(const qn_expr *expr) {
@@ -119,5 +133,11 @@ qn_status qn_expr_conjuncts(const qn_expr *condition, qn_arena *arena, const qn_
   }
   *n = 0;
   collect_conjuncts(condition, *out, n);
+  for (int i = 0; n_parts > 1 && i < n_parts; i++) {
+    (*out)[i] = with_own_text((*out)[i], arena);
+    if ((*out)[i] == NULL) {
+      return qn_fail(err, QN_ERR_MEMORY, "no memory for the parts of '%.100s'", condition->text);
+    }
+  }
   return QN_OK;
 }

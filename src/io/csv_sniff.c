@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "io/csv_header.h"
@@ -16,7 +17,7 @@
 #include "io/csv_values.h"
 #include "io/nearest_name.h"
 
-enum { SAMPLE_ROWS = 10 * 1000, SAMPLE_BYTES = 4 * 1024 * 1024, MOST_SAMPLE_BYTES = 64 * 1024 * 1024 };
+enum { SAMPLE_ROWS = 10 * 1000, SAMPLE_BYTES = 4 * 1024 * 1024, PACKED_SAMPLE_BYTES = 1024 * 1024, MOST_SAMPLE_BYTES = 64 * 1024 * 1024 };
 enum { SEPARATOR_LINES = 20, SHOWN_NAMES = 300 };
 
 /// The fields of one line, their text without quotes.
@@ -25,6 +26,12 @@ typedef struct line_fields {
   char **names;
   int64_t n;
 } line_fields;
+
+/// A name in use, and how often one with a number behind it was tried.
+typedef struct named {
+  const char *name;
+  int64_t n_used;
+} named;
 
 typedef struct sniffer {
   const qn_file_list *files;
@@ -72,7 +79,9 @@ done:
 static qn_status start_file(sniffer *s, int64_t file, qn_error *err) {
   qn_status status = QN_OK;
 
-  QN_TRY(qn_input_window_start(&s->window, &s->files->files[file], 0, 0, err));
+  if (s->window.file != &s->files->files[file] || !qn_input_window_rewind(&s->window)) {
+    QN_TRY(qn_input_window_start(&s->window, &s->files->files[file], 0, 0, err));
+  }
   QN_TRY(qn_csv_skip_mark(&s->window, err));
 
 done:
@@ -194,6 +203,9 @@ static qn_status read_header(sniffer *s, int64_t file, line_fields *out, qn_erro
   QN_TRY(qn_csv_next_line(&s->window, &s->dialect, &text, &size, &was_open, err));
   QN_REQUIRE(!was_open, err, QN_ERR_FORMAT, "%s: a quote opened in the header is not closed before the file ends", path);
   if (size >= 0) {
+    const bool is_whole_file = s->window.is_last && s->window.size == 0;
+    QN_REQUIRE(!is_whole_file || memchr(text, '\r', (size_t)size) == NULL || memchr(text, '\n', (size_t)size) != NULL, err,
+               QN_ERR_FORMAT, "%s: lines end in \\r alone; convert the file, for example: tr '\\r' '\\n'", path);
     QN_REQUIRE(qn_utf8_find_invalid(text, size) < 0 || s->options->no_header, err, QN_ERR_FORMAT,
                "%s: the header is not valid UTF-8; convert the file, for example: iconv -f latin1 -t utf-8", path);
     QN_TRY(split_line(&s->dialect, text, size, out, err));
@@ -212,22 +224,42 @@ static bool has_name(char *const *names, int64_t n, const char *name) {
   return false;
 }
 
+/// The place of a name in a table with open addressing, or the free one where it belongs.
+static named *find_named(named *table, int64_t mask, const char *name) {
+  int64_t i = (int64_t)qn_hash_bytes(name, (int64_t)strlen(name), 0) & mask;
+
+  while (table[i].name != NULL && strcmp(table[i].name, name) != 0) {
+    i = (i + 1) & mask;
+  }
+  return &table[i];
+}
+
 /// Gives columns without a name, and all without a header, the name c1, c2, ...; and a name that has been used before
 /// the first free of name_2, name_3, ...
 static qn_status name_columns(line_fields *fields, bool no_header, qn_error *err) {
   qn_status status = QN_OK;
+  int64_t mask = 15, n_bytes = 0;
 
+  while (mask < 2 * fields->n) {
+    mask = 2 * mask + 1;
+  }
+  QN_TRY(qn_mul_size(mask + 1, (int64_t)sizeof(named), &n_bytes, err));
+  named *table = qn_arena_alloc(&fields->arena, n_bytes);
+  QN_REQUIRE(table != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " column names", fields->n);
   for (int64_t i = 0; i < fields->n; i++) {
     char *name = fields->names[i];
     if (no_header || name[0] == '\0') {
       name = qn_arena_printf(&fields->arena, "c%" PRId64, i + 1);
+      QN_REQUIRE(name != NULL, err, QN_ERR_MEMORY, "no memory for a column name");
     }
-    char *unique = name;
-    for (int64_t n = 2; unique != NULL && has_name(fields->names, i, unique); n++) {
-      unique = qn_arena_printf(&fields->arena, "%s_%" PRId64, name, n);
+    named *first = find_named(table, mask, name), *place = first;
+    while (place->name != NULL) {
+      name = qn_arena_printf(&fields->arena, "%s_%" PRId64, first->name, ++first->n_used + 1);
+      QN_REQUIRE(name != NULL, err, QN_ERR_MEMORY, "no memory for a column name");
+      place = find_named(table, mask, name);
     }
-    QN_REQUIRE(unique != NULL, err, QN_ERR_MEMORY, "no memory for a column name");
-    fields->names[i] = unique;
+    place->name = name;
+    fields->names[i] = name;
   }
 
 done:
@@ -312,6 +344,9 @@ static qn_status see_rows(const qn_csv_rows *rows, const char *data, qn_csv_valu
       qn_csv_field kind;
       qn_text value;
       size -= column == rows->n_columns - 1 && size > 0 && text[size - 1] == '\r';
+      if (qn_csv_type_guess_is_usual(guess, text, size)) {
+        continue;
+      }
       QN_TRY(qn_csv_decode_field(values, text, size, QN_INT64, &kind, &value, err));
       if (kind != QN_CSV_FIELD_NULL) {
         qn_csv_type_guess_see(guess, kind == QN_CSV_FIELD_TEXT ? value.data : "?",
@@ -336,11 +371,13 @@ static qn_status guess_types(sniffer *s, qn_csv_type_guess *guesses, qn_error *e
   QN_TRY(qn_csv_rows_init(&rows, &s->dialect, (int)s->header.n, err));
   QN_TRY(qn_csv_values_init(&values, &s->dialect, s->options->null_text, false, err));
   QN_TRY(start_file(s, s->first_file, err));
-  s->window.soft_end = SAMPLE_BYTES;
+  const bool is_packed = s->files->files[s->first_file].compression != QN_COMPRESSION_NONE;
+  const int64_t sample_bytes = is_packed ? PACKED_SAMPLE_BYTES : SAMPLE_BYTES; // unpacking takes longer
+  s->window.soft_end = sample_bytes;
   if (!s->options->no_header) {
     QN_TRY(qn_csv_next_line(&s->window, &s->dialect, &text, &size, NULL, err));
   }
-  while ((n_rows < SAMPLE_ROWS && n_bytes < MOST_SAMPLE_BYTES) || n_bytes < SAMPLE_BYTES) {
+  while ((n_rows < SAMPLE_ROWS && n_bytes < MOST_SAMPLE_BYTES) || n_bytes < sample_bytes) {
     QN_TRY(qn_csv_rows_find(&rows, &s->window, INT64_MAX, 1, err));
     if (rows.n_bytes == 0) {
       break;

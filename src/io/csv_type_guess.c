@@ -3,6 +3,7 @@
 #include "io/csv_type_guess.h"
 #include <strings.h>
 #include "column/parse.h"
+#include "io/csv_fast_parse.h"
 
 static unsigned bit(qn_type type) {
   return 1u << type;
@@ -48,6 +49,19 @@ static bool is_code(const char *text, int64_t size) {
     n_digits++;
   }
   return sign + n_digits == size && !qn_parse_int64(text, size, &value);
+}
+
+bool qn_csv_type_guess_is_usual(const qn_csv_type_guess *guess, const char *text, int64_t size) {
+  const unsigned others = bit(QN_BOOL) | bit(QN_DATE) | bit(QN_TIMESTAMP);
+  const int64_t sign = *text == '-';
+  int64_t whole;
+  double number;
+
+  if (!guess->has_number || (guess->dead & others) != others || (guess->dead & bit(QN_FLOAT64)) != 0 ||
+      (size > sign + 1 && text[sign] == '0' && is_digit(text[sign + 1]))) {
+    return false;
+  }
+  return (guess->dead & bit(QN_INT64)) == 0 ? qn_fast_int64(text, size, &whole) : qn_fast_float64(text, size, &number);
 }
 
 static bool see_float(qn_csv_type_guess *guess, const char *text, int64_t size) {

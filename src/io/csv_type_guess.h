@@ -16,6 +16,9 @@ typedef struct qn_csv_type_guess {
 
 /// True if no value can change the result any more (it is utf8).
 bool qn_csv_type_guess_is_text(const qn_csv_type_guess *guess);
+/// A shortcut: true if the field, as it stands in the file, is a number like those before, so that it changes nothing. 16
+/// bytes before it must be readable.
+bool qn_csv_type_guess_is_usual(const qn_csv_type_guess *guess, const char *text, int64_t size);
 /// Takes a value that is not null, without blanks around it.
 void qn_csv_type_guess_see(qn_csv_type_guess *guess, const char *text, int64_t size);
 /// bool: true and false, or the letters t and f if both occur. int64 and float64: not with leading zeros or a plus, which

@@ -59,10 +59,21 @@ qn_status qn_input_window_start(qn_input_window *window, const qn_file *file, in
   window->data = window->memory == NULL ? NULL : window->memory + QN_WINDOW_FRONT;
   window->size = 0;
   window->offset = offset;
+  window->front_offset = offset;
   window->is_last = offset >= file->n_bytes;
 
 done:
   return status;
+}
+
+bool qn_input_window_rewind(qn_input_window *window) {
+  if (window->file == NULL || window->memory == NULL || window->front_offset != 0) {
+    return false;
+  }
+  window->data = window->memory + QN_WINDOW_FRONT;
+  window->size += window->offset;
+  window->offset = 0;
+  return true;
 }
 
 /// Reads up to `size` bytes of the file, at least one unless it has ended.
@@ -137,6 +148,7 @@ static qn_status make_room(qn_input_window *window, int64_t wanted, qn_error *er
     window->capacity = capacity;
   }
   window->data = window->memory + QN_WINDOW_FRONT;
+  window->front_offset = window->offset;
 
 done:
   return status;

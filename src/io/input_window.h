@@ -23,6 +23,7 @@ typedef struct qn_input_window {
   int64_t packed_first, packed_size;
   char *memory;
   int64_t capacity;        // of memory, without front and slack
+  int64_t front_offset;    // of the first byte in memory, in the file as it is without compression
   int64_t n_bytes_read;    // from the file, since the window was made
   char *data;              // bytes to be parsed
   int64_t size;            // how many
@@ -34,6 +35,8 @@ typedef struct qn_input_window {
 /// outlive the window or the next start. The same file is not opened again.
 qn_status qn_input_window_start(qn_input_window *window, const qn_file *file, int64_t offset, int64_t soft_end,
                                 qn_error *err);
+/// Goes back to the begin of the file if its bytes are still there; else false, and nothing changes.
+bool qn_input_window_rewind(qn_input_window *window);
 /// Reads on until at least `wanted` bytes are in the window or the file ends; data may move. A file ends where it
 /// ended when it was listed; if it has become shorter that is QN_ERR_IO. More than QN_WINDOW_MAX: QN_ERR_FORMAT, where
 /// `thing` ("line", "row") says of what.

@@ -39,13 +39,19 @@ qn_status qn_aggregate_type(qn_aggregate_kind kind, qn_type argument, qn_type *o
 /// Columns of the state that passes between ranks: types [*n_columns <= 4].
 void qn_aggregate_state_types(qn_aggregate_kind kind, qn_type argument, qn_type *types, int *n_columns);
 
-/// `parameter`: the fraction of approx_quantile.
+/// `parameter`: the fraction of approx_quantile, 0 to 1; its answer is the value of rank ceil(fraction * n)
+/// (1 is the smallest; exact for the smallest and largest), at most 1/256 of itself off.
+/// approx_count_distinct is exact up to 128 values, then has a standard error of 1.6 %. any_value is the
+/// smallest. Sums of integers are exact (128 bits), those of floats compensated. All but sum and avg of
+/// floats, variance and stddev give the same bits for any order of updates and merges. Errors: QN_ERR_TYPE,
+/// QN_ERR_ARG (a fraction outside 0 to 1), QN_ERR_MEMORY.
 qn_status qn_accumulator_new(qn_aggregate_kind kind, qn_type argument, double parameter, qn_accumulator **out,
                              qn_error *err);
 void qn_accumulator_free(qn_accumulator *accumulator);
 /// Rows rows of `argument` (NULL for count(*)) into groups[i]; groups are < n_groups, new groups begin empty.
 /// Null arguments are left out (first and any too). `skip`: if not NULL rows with skip[i] != 0 are left out.
-/// `order` [n_rows] (only first; else NULL): the value with the smallest order wins.
+/// `order` [n_rows] (only first; else NULL): the value with
+/// the smallest order, which is below INT64_MAX, wins; orders are all different.
 qn_status qn_accumulator_update(qn_accumulator *accumulator, const qn_column *argument, const int32_t *groups,
                                 int64_t n_rows, int64_t n_groups, const uint8_t *skip, const int64_t *order,
                                 qn_error *err);
@@ -56,6 +62,8 @@ qn_status qn_accumulator_merge(qn_accumulator *accumulator, const qn_column *sta
 qn_status qn_accumulator_state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
                                qn_error *err);
 /// The results of groups [first, first + n); SQL's answers for groups without a value (count 0, else null).
+/// Errors: QN_ERR_VALUE if a sum of integers leaves int64, or if text passes 2^31 - 1 bytes (ask for fewer
+/// groups).
 qn_status qn_accumulator_result(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
                                 qn_error *err);
 int64_t qn_accumulator_n_bytes(const qn_accumulator *accumulator);

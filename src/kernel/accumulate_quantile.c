@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// approx_quantile: a log-linear histogram per group (as HdrHistogram's and, with these exact error bounds,
-// DDSketch's: Masson, Rim, Lee 2019). A bucket is the exponent and the first 7 bits of the mantissa of a
-// number, read off its bits; the answer is the middle of the bucket that holds the value of rank
-// ceil(fraction * n), at most 1/256 = 0.4 % off, and never outside what the group has seen. Counts per bucket
-// just add up, so any order of updates and merges gives the same answer.
+// approx_quantile: a log-linear histogram per group, as HdrHistogram keeps, with a bound on the relative
+// error as DDSketch has (Masson, Rim, Lee 2019). A bucket is the exponent and the first 7 bits of the
+// mantissa of a number, read off its bits; the answer is the middle of the bucket that holds the value of
+// rank ceil(fraction * n), at most 1/256 = 0.4 % off, and never outside what the group has seen. Counts per
+// bucket just add up, so any order of updates and merges gives the same answer.
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

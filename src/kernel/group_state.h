@@ -7,10 +7,11 @@
 
 enum { QN_GROUP_BLOCK = 512 }; // rows packed and probed at a time
 
+/// Rows rows[0 .. n - 1]; the hashes of n_known >= n rows are there to fetch ahead by.
 typedef qn_status qn_group_add_rows(qn_group_table *table, const uint64_t *rows, const uint64_t *hashes,
-                                    int64_t n, int32_t *groups, qn_error *err);
+                                    int64_t n, int64_t n_known, int32_t *groups, qn_error *err);
 typedef void qn_group_find_rows(const qn_group_table *table, const uint64_t *rows, const uint64_t *hashes,
-                                int64_t n, int32_t *groups);
+                                int64_t n, int64_t n_known, int32_t *groups);
 
 struct qn_group_table {
   qn_group_layout layout;

@@ -225,14 +225,15 @@ static qn_status add_with_nulls(qn_group_table *table, const qn_column *key, con
   }
   if (table->null_group < 0 && before < n) {
     qn_group_layout_pack(&table->layout, &key, first, before, table->packed);
-    QN_TRY(table->add_rows(table, table->packed, hashes + first, before, groups + first, err));
+    QN_TRY(table->add_rows(table, table->packed, hashes + first, before, before, groups + first, err));
     add_null_group(table, hashes[first + before]);
     first += before;
     n -= before;
   }
   const int64_t n_chosen = choose_valid(table, key, hashes, first, n);
   qn_group_layout_pack_chosen(&table->layout, key, table->chosen, n_chosen, table->packed);
-  QN_TRY(table->add_rows(table, table->packed, table->packed_hashes, n_chosen, table->chosen_groups, err));
+  QN_TRY(table->add_rows(table, table->packed, table->packed_hashes, n_chosen, n_chosen, table->chosen_groups,
+                         err));
   spread_groups(table, n_chosen, first, n, groups);
 
 done:
@@ -254,10 +255,19 @@ static const uint64_t *pack_block(const qn_group_table *table, const qn_column *
   return table->packed;
 }
 
+// The slots of the first rows of a batch, which the loops are too late for.
+static void fetch_first_slots(const qn_group_table *table, const uint64_t *hashes, int64_t n_rows) {
+  const uint64_t mask = (uint64_t)table->n_slots - 1;
+  for (int64_t i = 0; i < 2 * AHEAD && i < n_rows; i++) {
+    __builtin_prefetch(table->slots + (hashes[i] & mask));
+  }
+}
+
 qn_status qn_group_table_add(qn_group_table *table, const qn_column *const *keys, const uint64_t *hashes,
                              int64_t n_rows, int32_t *groups, qn_error *err) {
   qn_status status = QN_OK;
 
+  fetch_first_slots(table, hashes, n_rows);
   for (int64_t first = 0; first < n_rows; first += QN_GROUP_BLOCK) {
     const int64_t n = n_rows - first < QN_GROUP_BLOCK ? n_rows - first : QN_GROUP_BLOCK;
     QN_TRY(reserve(table, n, err));
@@ -265,7 +275,7 @@ qn_status qn_group_table_add(qn_group_table *table, const qn_column *const *keys
       QN_TRY(add_with_nulls(table, keys[0], hashes, first, n, groups, err));
     } else {
       const uint64_t *rows = pack_block(table, keys, first, n);
-      QN_TRY(table->add_rows(table, rows, hashes + first, n, groups + first, err));
+      QN_TRY(table->add_rows(table, rows, hashes + first, n, n_rows - first, groups + first, err));
     }
   }
 
@@ -277,15 +287,17 @@ void qn_group_table_find(const qn_group_table *table, const qn_column *const *ke
                          int64_t n_rows, int32_t *groups) {
   const bool has_nulls = is_single_with_nulls(table, keys);
 
+  fetch_first_slots(table, hashes, n_rows);
   for (int64_t first = 0; first < n_rows; first += QN_GROUP_BLOCK) {
     const int64_t n = n_rows - first < QN_GROUP_BLOCK ? n_rows - first : QN_GROUP_BLOCK;
     if (has_nulls) {
       const int64_t n_chosen = choose_valid(table, keys[0], hashes, first, n);
       qn_group_layout_pack_chosen(&table->layout, keys[0], table->chosen, n_chosen, table->packed);
-      table->find_rows(table, table->packed, table->packed_hashes, n_chosen, table->chosen_groups);
+      table->find_rows(table, table->packed, table->packed_hashes, n_chosen, n_chosen, table->chosen_groups);
       spread_groups(table, n_chosen, first, n, groups);
     } else {
-      table->find_rows(table, pack_block(table, keys, first, n), hashes + first, n, groups + first);
+      table->find_rows(table, pack_block(table, keys, first, n), hashes + first, n, n_rows - first,
+                       groups + first);
     }
   }
 }

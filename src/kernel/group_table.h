@@ -22,6 +22,7 @@ void qn_group_table_find(const qn_group_table *table, const qn_column *const *ke
 int64_t qn_group_table_n_groups(const qn_group_table *table);
 int64_t qn_group_table_n_bytes(const qn_group_table *table);
 /// The keys of groups [first, first + n) as columns (out: n_keys columns owned by the caller).
+/// QN_ERR_VALUE if a text column would pass 2^31 - 1 bytes: ask for fewer groups at a time.
 qn_status qn_group_table_keys(const qn_group_table *table, int64_t first, int64_t n, qn_column *out,
                               qn_error *err);
 /// The hash of each group, [n_groups].

@@ -61,7 +61,9 @@ static qn_status push_filter_node(const qn_dataset *node, conjuncts above, const
     }
     conjuncts more = new_conjuncts(plan, moving.n + n);
     QN_REQUIRE(more.items != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
-    memcpy(more.items, moving.items, sizeof *more.items * (size_t)moving.n);
+    if (moving.n > 0) {
+      memcpy(more.items, moving.items, sizeof *more.items * (size_t)moving.n);
+    }
     memcpy(more.items + moving.n, parts, sizeof *more.items * (size_t)n);
     more.n = moving.n + n;
     moving = more;

@@ -142,90 +142,118 @@ QN_API qn_dataset *qn_join(qn_dataset *left, qn_dataset *right, qn_join_kind kin
   return (qn_dataset *)(uintptr_t)out;
 }
 
-// The expressions of a window one behind the other: partition, order, then arguments and fallbacks.
-typedef struct window_exprs {
+// What a window is bound to, and its expressions one behind the other: partition, order, arguments and fallbacks.
+typedef struct window_plan {
+  qn_named_expr *keys;
+  qn_sort_key *sort_keys;
+  qn_window_function *functions;
+  int n_keys, n_order, n;
   const qn_expr **exprs;
-  int n;
-} window_exprs;
+  int n_exprs;
+  int *places; // of the exprs, as columns of `with`
+  const qn_dataset *with;
+  qn_plan_function *planned;
+} window_plan;
 
-static int add_expr(window_exprs *all, const qn_expr *expr) {
+static int add_expr(window_plan *plan, const qn_expr *expr) {
   if (expr == NULL) {
     return -1;
   }
-  all->exprs[all->n] = expr;
-  return all->n++;
+  plan->exprs[plan->n_exprs] = expr;
+  return plan->n_exprs++;
+}
+
+static qn_status bind_window(const qn_dataset *in, const char *partition, const char *order, const char *functions,
+                             window_plan *plan, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_arena *arena = &in->plan->arena;
+
+  if (partition != NULL && partition[0] != '\0') {
+    QN_TRY(qn_expr_bind_list(partition, "window partition", in->schema, arena, &plan->keys, &plan->n_keys, err));
+  }
+  if (order != NULL && order[0] != '\0') {
+    QN_TRY(qn_sort_keys_bind(order, in->schema, arena, &plan->sort_keys, &plan->n_order, err));
+  }
+  QN_REQUIRE(functions != NULL, err, QN_ERR_ARG, "window: no functions are given");
+  QN_TRY(qn_window_functions_bind(functions, in->schema, arena, &plan->functions, &plan->n, err));
+
+done:
+  return status;
+}
+
+// Makes all expressions columns of plan->with, and the functions speak of these.
+static qn_status place_window(const qn_dataset *in, window_plan *plan, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_arena *arena = &in->plan->arena;
+  const int n_all = plan->n_keys + plan->n_order + 2 * plan->n;
+
+  plan->exprs = qn_arena_alloc(arena, (int64_t)sizeof *plan->exprs * (n_all + 1));
+  plan->places = qn_arena_alloc(arena, (int64_t)sizeof *plan->places * (n_all + 1));
+  plan->planned = qn_arena_alloc(arena, (int64_t)sizeof *plan->planned * (plan->n + 1));
+  QN_REQUIRE(plan->exprs != NULL && plan->places != NULL && plan->planned != NULL, err, QN_ERR_MEMORY,
+             "no memory for a plan node");
+  for (int i = 0; i < plan->n_keys; i++) {
+    add_expr(plan, plan->keys[i].expr);
+  }
+  for (int i = 0; i < plan->n_order; i++) {
+    add_expr(plan, plan->sort_keys[i].expr);
+  }
+  for (int i = 0; i < plan->n; i++) {
+    const qn_window_function *function = &plan->functions[i];
+    plan->planned[i] = (qn_plan_function){.name = function->name,
+                                          .kind = function->kind,
+                                          .aggregate = function->aggregate,
+                                          .argument = add_expr(plan, function->argument),
+                                          .offset = function->offset,
+                                          .fallback = add_expr(plan, function->fallback),
+                                          .type = function->type};
+  }
+  QN_TRY(qn_plan_add_columns(in, plan->exprs, plan->n_exprs, &plan->with, plan->places, err));
+  for (int i = 0; i < plan->n; i++) {
+    qn_plan_function *planned = &plan->planned[i];
+    planned->argument = planned->argument < 0 ? -1 : plan->places[planned->argument];
+    planned->fallback = planned->fallback < 0 ? -1 : plan->places[planned->fallback];
+  }
+
+done:
+  return status;
 }
 
 static qn_status plan_window(const qn_dataset *in, const char *partition, const char *order, const char *functions,
                              const char *text, const qn_dataset **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_arena *arena = &in->plan->arena;
-  qn_named_expr *keys = NULL;
-  qn_sort_key *sort_keys = NULL;
-  qn_window_function *bound = NULL;
-  int n_keys = 0;
-  int n_order = 0;
-  int n = 0;
-  const qn_dataset *with = NULL;
+  window_plan plan = {0};
 
-  if (partition != NULL && partition[0] != '\0') {
-    QN_TRY(qn_expr_bind_list(partition, "window partition", in->schema, arena, &keys, &n_keys, err));
-  }
-  if (order != NULL && order[0] != '\0') {
-    QN_TRY(qn_sort_keys_bind(order, in->schema, arena, &sort_keys, &n_order, err));
-  }
-  QN_REQUIRE(functions != NULL, err, QN_ERR_ARG, "window: no functions are given");
-  QN_TRY(qn_window_functions_bind(functions, in->schema, arena, &bound, &n, err));
+  QN_TRY(bind_window(in, partition, order, functions, &plan, err));
+  QN_TRY(place_window(in, &plan, err));
   const int n_in = in->schema->n_columns;
-  const int n_all = n_keys + n_order + 2 * n;
-  window_exprs all = {.exprs = qn_arena_alloc(arena, (int64_t)sizeof(qn_expr *) * (n_all + 1))};
-  int *places = qn_arena_alloc(arena, (int64_t)sizeof *places * (n_all + 1));
-  qn_order_column *order_columns = qn_arena_alloc(arena, (int64_t)sizeof *order_columns * (n_order + 1));
-  qn_plan_function *planned = qn_arena_alloc(arena, (int64_t)sizeof *planned * (n + 1));
-  QN_REQUIRE(all.exprs != NULL && places != NULL && order_columns != NULL && planned != NULL, err, QN_ERR_MEMORY,
+  const int n_with = plan.with->schema->n_columns;
+  qn_order_column *order_columns = qn_arena_alloc(arena, (int64_t)sizeof *order_columns * (plan.n_order + 1));
+  qn_field *fields = qn_arena_alloc(arena, (int64_t)sizeof *fields * (n_with + plan.n));
+  int *kept = qn_arena_alloc(arena, (int64_t)sizeof *kept * (n_in + plan.n));
+  qn_dataset *node = qn_plan_node(in->plan, QN_NODE_WINDOW, plan.with, NULL, text);
+  QN_REQUIRE(order_columns != NULL && fields != NULL && kept != NULL && node != NULL, err, QN_ERR_MEMORY,
              "no memory for a plan node");
-  for (int i = 0; i < n_keys; i++) {
-    add_expr(&all, keys[i].expr);
+  memcpy(fields, plan.with->schema->fields, sizeof *fields * (size_t)n_with);
+  for (int i = 0; i < plan.n_order; i++) {
+    order_columns[i].column = plan.places[plan.n_keys + i];
+    order_columns[i].order = plan.sort_keys[i].order;
   }
-  for (int i = 0; i < n_order; i++) {
-    add_expr(&all, sort_keys[i].expr);
+  for (int i = 0; i < plan.n; i++) {
+    fields[n_with + i] = (qn_field){.name = (char *)(uintptr_t)plan.planned[i].name, .type = plan.planned[i].type};
   }
-  for (int i = 0; i < n; i++) {
-    planned[i].argument = add_expr(&all, bound[i].argument);
-    planned[i].fallback = add_expr(&all, bound[i].fallback);
+  for (int c = 0; c < n_in + plan.n; c++) {
+    kept[c] = c < n_in ? c : c - n_in + n_with; // without the hidden columns between
   }
-  QN_TRY(qn_plan_add_columns(in, all.exprs, all.n, &with, places, err));
-  const int n_with = with->schema->n_columns;
-  qn_field *fields = qn_arena_alloc(arena, (int64_t)sizeof *fields * (n_with + n));
-  int *kept = qn_arena_alloc(arena, (int64_t)sizeof *kept * (n_in + n));
-  QN_REQUIRE(fields != NULL && kept != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
-  memcpy(fields, with->schema->fields, sizeof *fields * (size_t)n_with);
-  for (int i = 0; i < n_order; i++) {
-    order_columns[i] = (qn_order_column){.column = places[n_keys + i], .order = sort_keys[i].order};
-  }
-  for (int i = 0; i < n; i++) {
-    planned[i].name = bound[i].name;
-    planned[i].kind = bound[i].kind;
-    planned[i].aggregate = bound[i].aggregate;
-    planned[i].offset = bound[i].offset;
-    planned[i].type = bound[i].type;
-    planned[i].argument = planned[i].argument < 0 ? -1 : places[planned[i].argument];
-    planned[i].fallback = planned[i].fallback < 0 ? -1 : places[planned[i].fallback];
-    fields[n_with + i] = (qn_field){.name = (char *)(uintptr_t)bound[i].name, .type = bound[i].type};
-  }
-  for (int c = 0; c < n_in + n; c++) {
-    kept[c] = c < n_in ? c : c - n_in + n_with;
-  }
-  qn_dataset *node = qn_plan_node(in->plan, QN_NODE_WINDOW, with, NULL, text);
-  QN_REQUIRE(node != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
-  node->keys = places;
-  node->n_keys = n_keys;
+  node->keys = plan.places;
+  node->n_keys = plan.n_keys;
   node->order = order_columns;
-  node->n_order = n_order;
-  node->functions = planned;
-  node->n_functions = n;
-  QN_TRY(qn_schema_new(fields, n_with + n, &node->schema, err));
-  QN_TRY(qn_plan_keep_columns(node, kept, n_in + n, out, err));
+  node->n_order = plan.n_order;
+  node->functions = plan.planned;
+  node->n_functions = plan.n;
+  QN_TRY(qn_schema_new(fields, n_with + plan.n, &node->schema, err));
+  QN_TRY(qn_plan_keep_columns(node, kept, n_in + plan.n, out, err));
 
 done:
   return status;

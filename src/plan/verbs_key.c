@@ -182,7 +182,9 @@ static qn_status reduce_input(const qn_dataset *in, const qn_named_expr *keys, i
   int n_exprs = n_keys;
 
   QN_REQUIRE(exprs != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
-  memcpy(exprs, keys, sizeof *exprs * (size_t)n_keys);
+  if (n_keys > 0) {
+    memcpy(exprs, keys, sizeof *exprs * (size_t)n_keys);
+  }
   for (int i = 0; i < n; i++) {
     const qn_expr *const parts[2] = {aggregates[i].argument, aggregates[i].filter};
     int *const places[2] = {&planned[i].argument, &planned[i].filter};

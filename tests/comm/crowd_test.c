@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Far more ranks than cores: everything a run does, and failures, in little time, because who waits gives way.
+// Far more ranks than cores: everything a run does, and failures, in little time, because who waits gives
+// way.
 #include "comm/comm.h"
 #include "comm/exchange.h"
 #include "kit/kit.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exchanges that feed each other, with the smallest buffers and windows: whoever waits goes on delivering, so a chain
-// of them moves, whatever its length, its order, and whoever scatters into it.
+// Exchanges that feed each other, with the smallest buffers and windows: whoever waits goes on delivering, so
+// a chain of them moves, whatever its length, its order, and whoever scatters into it.
 #include "column/builder.h"
 #include "comm/comm.h"
 #include "comm/exchange.h"
@@ -26,7 +26,8 @@ struct chain {
   int64_t n_out_of_order;
 };
 
-static qn_status scatter_by_value(qn_exchange *exchange, const qn_batch *batch, int64_t factor, qn_error *err) {
+static qn_status scatter_by_value(qn_exchange *exchange, const qn_batch *batch, int64_t factor,
+                                  qn_error *err) {
   int32_t *destinations = malloc((size_t)batch->n_rows * 4);
   for (int64_t i = 0; i < batch->n_rows; i++) {
     const uint64_t value = (uint64_t)qn_column_int64(&batch->columns[0], i);
@@ -78,7 +79,8 @@ static qn_batch *make_batch(int64_t first, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     const int64_t value = first + i;
     QN_CHECK_OK(qn_column_builder_append_value(&builder.columns[0], &value, &kit_error));
-    QN_CHECK_OK(qn_column_builder_append_text(&builder.columns[1], "a text that makes the row longer", 32, &kit_error));
+    QN_CHECK_OK(qn_column_builder_append_text(&builder.columns[1], "a text that makes the row longer", 32,
+                                              &kit_error));
   }
   builder.n_rows = n;
   QN_CHECK_OK(qn_batch_builder_finish(&builder, &batch, &kit_error));
@@ -136,7 +138,8 @@ static void rows_from_two_sides_enter_one_link(void) {
 
 static void a_link_in_rank_order_does_not_block_the_chain(void) {
   run_chain(2, 60, &tiny, true, false);
-  run_chain(2, 60, &(qn_exchange_options){.buffer_bytes = 1, .window = 1, .waits_for_turn = true}, true, false);
+  run_chain(2, 60, &(qn_exchange_options){.buffer_bytes = 1, .window = 1, .waits_for_turn = true}, true,
+            false);
 }
 
 // Ranks fill a link in order before they are done with another one, on which the first ranks wait for them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows scattered, sent and broadcast arrive once each, where they should, whatever their size and number. A row's
-// text names its sender and number; sums over these tell whether all have come.
+// Rows scattered, sent and broadcast arrive once each, where they should, whatever their size and number. A
+// row's text names its sender and number; sums over these tell whether all have come.
 #include <inttypes.h>
 #include "base/buffer.h"
 #include "base/hash.h"
@@ -12,8 +12,8 @@
 static qn_comm *comm;
 static qn_schema *schema; // "sender int64, number int64, to int32, name utf8"
 
-// What a rank has got: [0] rows, [1] sum of hashes, [2] rows that should have gone elsewhere, [3] wrong senders,
-// [4] rows out of their sender's order.
+// What a rank has got: [0] rows, [1] sum of hashes, [2] rows that should have gone elsewhere, [3] wrong
+// senders, [4] rows out of their sender's order.
 enum { N_ROWS, HASHES, ASTRAY, WRONG_SENDER, OUT_OF_ORDER, N_SUMS };
 typedef struct {
   int64_t sums[N_SUMS];
@@ -42,7 +42,8 @@ static qn_status receive(void *ctx, const qn_batch *batch, int from_rank, qn_err
     got->sums[HASHES] += hash_row(batch, i);
     got->sums[ASTRAY] += !got->is_for_all && qn_column_int32(&batch->columns[2], i) != qn_comm_rank(comm);
     got->sums[WRONG_SENDER] += sender != from_rank;
-    got->sums[OUT_OF_ORDER] += sender < got->last_sender || (sender == got->last_sender && number <= got->last_number);
+    got->sums[OUT_OF_ORDER] +=
+        sender < got->last_sender || (sender == got->last_sender && number <= got->last_number);
     got->last_sender = sender;
     got->last_number = number;
   }
@@ -175,9 +176,12 @@ static void large_batches_are_cut(void) {
 
 static void tiny_buffers_and_windows_do(void) {
   const qn_exchange_options tiny = {.buffer_bytes = 1, .window = 1};
-  run(&(scenario){.options = tiny, .n_rows = 30000, .batch_rows = 1000, .text_bytes = 30, .choose = to_any}, SCATTER);
-  run(&(scenario){.options = tiny, .n_rows = 30000, .batch_rows = 1000, .text_bytes = 30, .choose = to_few}, SCATTER);
-  run(&(scenario){.options = tiny, .n_rows = 5000, .batch_rows = 1000, .text_bytes = 30, .choose = to_any}, BROADCAST);
+  run(&(scenario){.options = tiny, .n_rows = 30000, .batch_rows = 1000, .text_bytes = 30, .choose = to_any},
+      SCATTER);
+  run(&(scenario){.options = tiny, .n_rows = 30000, .batch_rows = 1000, .text_bytes = 30, .choose = to_few},
+      SCATTER);
+  run(&(scenario){.options = tiny, .n_rows = 5000, .batch_rows = 1000, .text_bytes = 30, .choose = to_any},
+      BROADCAST);
 }
 
 static void all_rows_to_one_rank(void) {
@@ -198,10 +202,18 @@ static void broadcast_rows_reach_all(void) {
 static void rank_order_is_kept(void) {
   const qn_exchange_options ordered = {.buffer_bytes = 1, .window = 1, .in_rank_order = true};
   const qn_exchange_options waiting = {.buffer_bytes = 1, .in_rank_order = true, .waits_for_turn = true};
-  run(&(scenario){.options = ordered, .n_rows = 20000, .batch_rows = 500, .text_bytes = 30, .choose = to_any}, SCATTER);
-  run(&(scenario){.options = ordered, .n_rows = 20000, .batch_rows = 500, .text_bytes = 30, .choose = to_last}, SCATTER);
-  run(&(scenario){.options = waiting, .n_rows = 20000, .batch_rows = 500, .text_bytes = 30, .choose = to_last}, SCATTER);
-  run(&(scenario){.options = waiting, .n_rows = 3000, .batch_rows = 500, .text_bytes = 30, .choose = to_any}, BROADCAST);
+  run(&(scenario){.options = ordered, .n_rows = 20000, .batch_rows = 500, .text_bytes = 30, .choose = to_any},
+      SCATTER);
+  run(
+      &(scenario){
+          .options = ordered, .n_rows = 20000, .batch_rows = 500, .text_bytes = 30, .choose = to_last},
+      SCATTER);
+  run(
+      &(scenario){
+          .options = waiting, .n_rows = 20000, .batch_rows = 500, .text_bytes = 30, .choose = to_last},
+      SCATTER);
+  run(&(scenario){.options = waiting, .n_rows = 3000, .batch_rows = 500, .text_bytes = 30, .choose = to_any},
+      BROADCAST);
 }
 
 static void values_larger_than_a_buffer_travel(void) {
@@ -283,7 +295,8 @@ static void mistakes_are_refused(void) {
   qn_batch *other = kit_batch("a int32", "1\n2\n");
   QN_CHECK_OK(qn_exchange_open(comm, batch->schema, NULL, count_rows, &n_rows, &exchange, &kit_error));
   QN_CHECK_FAILS(qn_exchange_scatter(exchange, other, (int32_t[]){0, 0}, &kit_error), QN_ERR_TYPE);
-  QN_CHECK_FAILS(qn_exchange_scatter(exchange, batch, (int32_t[]){0, qn_comm_size(comm)}, &kit_error), QN_ERR_VALUE);
+  QN_CHECK_FAILS(qn_exchange_scatter(exchange, batch, (int32_t[]){0, qn_comm_size(comm)}, &kit_error),
+                 QN_ERR_VALUE);
   QN_CHECK_MESSAGE("row 1");
   QN_CHECK_FAILS(qn_exchange_scatter(exchange, batch, (int32_t[]){-1, 0}, &kit_error), QN_ERR_VALUE);
   QN_CHECK_FAILS(qn_exchange_send(exchange, batch, -1, &kit_error), QN_ERR_ARG);
@@ -299,7 +312,8 @@ static void mistakes_are_refused(void) {
 
 int main(void) {
   if (qn_comm_open(&comm, &kit_error) != QN_OK ||
-      qn_schema_parse("sender int64, number int64, destination int32, name utf8", &schema, &kit_error) != QN_OK) {
+      qn_schema_parse("sender int64, number int64, destination int32, name utf8", &schema, &kit_error) !=
+          QN_OK) {
     printf("%s\n", kit_error.message);
     return 1;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One rank fails at some point of a run while the others are wherever they happen to be: all come out with the same
-// status, message and rank, and the next run works.
+// One rank fails at some point of a run while the others are wherever they happen to be: all come out with
+// the same status, message and rank, and the next run works.
 #include "comm/comm_state.h"
 #include "comm/exchange.h"
 #include "kit/kit.h"

@@ -69,6 +69,8 @@ static void types_are_found_from_the_values(void) {
 
 static void names_come_from_the_header(void) {
   check_sniff("a,,a,a\n1,2,3,4\n", &defaults, ", a int64, c2 int64, a_2 int64, a_3 int64");
+  check_sniff("a,a_2,a,a\n1,2,3,4\n", &defaults, ", a int64, a_2 int64, a_3 int64, a_4 int64");
+  check_sniff("a,a,a_2\n1,2,3\n", &defaults, ", a int64, a_2 int64, a_2_2 int64");
   check_sniff("1,x\n", &(qn_csv_options){.no_header = true}, ", c1 int64, c2 utf8");
   check_sniff("\xef\xbb\xbf\"a \"\"b\"\"\",c\r\n1,2\r\n", &defaults, ", \"a \"\"b\"\"\" int64, c int64");
   check_sniff("#c\n\na,b\n#d\n1,2\n", &(qn_csv_options){.comment = '#'}, ", a int64, b int64");
@@ -92,6 +94,7 @@ static void what_is_no_csv_file_is_an_error(void) {
   check_sniff("\n\r\n", &defaults, "! the file is empty");
   check_sniff("\xff\xfe" "a", &defaults, "! the file is UTF-16 or UTF-32, not UTF-8; convert it: iconv -f utf-16 -t utf-8");
   check_sniff("a,\"b\n1,2\n", &defaults, "! a quote opened in the header is not closed before the file ends");
+  check_sniff("a,b\r1,2\r", &defaults, "! lines end in \\r alone; convert the file");
   check_sniff("pr\xe9nom,b\n1,2\n", &defaults, "! the header is not valid UTF-8");
   io_write(&folder, "wide.csv", "a\0,\0b\0\n\0", 8, path);
   char *found = sniff_paths(path, &defaults);

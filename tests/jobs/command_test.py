@@ -6,8 +6,8 @@ import sys
 
 import h5py
 
-from harness import BUILD, MPIRUN, ROOT, read_csv, run
-from job_kit import RANKS, Skipped, files_below, messages, read, run_tests, succeeds, write
+from job_kit import (BUILD, MPIRUN, RANKS, ROOT, Skipped, files_below, messages, read, read_csv, run, run_tests,
+                     succeeds, write)
 
 JOBS = ["wordcount", "movies", "pagerank", "sessions", "dedupe"]
 QUERN = os.path.join(BUILD, "bin", "quern")

@@ -9,8 +9,8 @@ import sys
 
 import duckdb
 
-from harness import ROOT, difference, read_csv, run
-from job_kit import RANKS, files_below, make_ratings, ratings_folder, read, run_tests, succeeds, table, write
+from job_kit import (RANKS, ROOT, difference, files_below, make_ratings, ratings_folder, read, read_csv, run,
+                     run_tests, succeeds, table, write)
 
 RESULTS = ["popular.csv", "genres.csv", "activity.csv", "pairs.csv"]
 TABLES = """

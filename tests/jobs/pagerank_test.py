@@ -6,10 +6,9 @@ import sys
 
 import numpy
 
-from harness import run
-from job_kit import RANKS, SEED, Skipped, read, run_tests, shared_data, succeeds, table, write
+from job_kit import RANKS, SEED, Skipped, read, run, run_tests, shared_data, succeeds, table, write
 
-LDBC = ("--damping", "0.85", "--iterations")  # Graphalytics' example graphs: 2 rounds when directed, 26 when not
+LDBC = ("--damping", "0.85", "--iterations", "2")  # how Graphalytics defines PageRank for its example graphs
 
 
 def pagerank(n_ranks, folder, *arguments):
@@ -55,14 +54,14 @@ def directed_graph_of_ldbc(folder):
     path, edges, wanted = ldbc("directed")
     check(compute(edges, wanted, 2, 0.85), wanted, "the definition")
     for n_ranks in RANKS:
-        found = pagerank(n_ranks, folder, *LDBC, "2", "--vertices", path[:-2] + ".v", path)
+        found = pagerank(n_ranks, folder, *LDBC, "--vertices", path[:-2] + ".v", path)
         check(found, wanted, f"{n_ranks} ranks")
 
 
 def undirected_graph_of_ldbc(folder):
     _, edges, wanted = ldbc("undirected")
     both = write(os.path.join(folder, "both.e"), "".join(f"{a} {b}\n{b} {a}\n" for a, b in edges))
-    check(pagerank(3, folder, *LDBC, "26", both), wanted, "3 ranks")
+    check(pagerank(3, folder, *LDBC, both), wanted, "3 ranks")
 
 
 def random_graph(n_vertices, n_edges):

@@ -7,8 +7,8 @@ import random
 import re
 import sys
 
-from harness import difference, parse_csv, read_csv, run
-from job_kit import RANKS, SEED, read, run_tests, shared_data, succeeds, write
+from job_kit import (RANKS, SEED, difference, parse_csv, read, read_csv, run, run_tests, shared_data, succeeds,
+                     write)
 
 LINE = re.compile(r'(\S+) \S+ \S+ \[([^\]]+)\] "([^"]*)" (\d+) (\d+|-)')
 

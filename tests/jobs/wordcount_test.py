@@ -8,8 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from job_kit import RANKS, Skipped, make_text, read, run_tests, succeeds, text_folder, write
-from harness import run
+from job_kit import RANKS, Skipped, make_text, read, run, run_tests, succeeds, text_folder, write
 
 
 def files_of(folder):

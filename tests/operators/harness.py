@@ -2,6 +2,7 @@
 """Running the plan driver, and reading and comparing what it writes."""
 import math
 import os
+import signal
 import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -12,8 +13,16 @@ MPIRUN = os.path.join(ROOT, "scripts", "mpirun")
 def run(n_ranks, program, *arguments, folder=None, env=None, timeout=300):
     """Runs a program of the build on n_ranks ranks; the finished process with text output."""
     command = [MPIRUN, "-n", str(n_ranks), os.path.join(BUILD, program), *arguments]
-    return subprocess.run(command, cwd=folder, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, errors="replace", timeout=timeout, check=False)
+    with subprocess.Popen(command, cwd=folder, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                          start_new_session=True) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:  # the ranks must go too
+            os.killpg(process.pid, signal.SIGKILL)
+            stdout, stderr = process.communicate()
+            raise AssertionError(f"hangs: not done after {timeout} s: {stdout[-1000:]}{stderr[-1000:]}") from None
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 def run_plan(n_ranks, lines, folder, *arguments, timeout=300):

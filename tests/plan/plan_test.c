@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan_fixture.h"
+
+static const char sales_schema[] = "region utf8, year int32, amount float64, note utf8";
+
+#define CHECK_PLAN(root, wanted)                                                                             \
+  do {                                                                                                       \
+    char *text_ = optimised(root);                                                                           \
+    QN_CHECK_TEXT(text_, (wanted));                                                                          \
+    free(text_);                                                                                             \
+  } while (0)
+
+static void unread_columns_are_not_read(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *sales = table_of(&plan, "sales", sales_schema);
+  CHECK_PLAN(qn_select(sales, "amount * 2 as twice"), "select amount * 2 as twice  [twice]\n"
+                                                       "  read sales  [amount]\n");
+  CHECK_PLAN(qn_reduce(sales, NULL, "count(*) as n"), "reduce by nothing: count(*) as n  [n]\n"
+                                                      "  select  []\n"
+                                                      "    read sales  []\n");
+  qn_plan_release(&plan);
+}
+
+static void filters_move_below_selects_and_into_sources(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *sales = table_of(&plan, "sales", sales_schema);
+  qn_dataset *renamed = qn_select(sales, "region as r, amount as a, note");
+  CHECK_PLAN(qn_select(qn_filter(renamed, "a > 10"), "r"), "select r  [r]\n"
+                                                           "  select region as r, amount as a, note  [r]\n"
+                                                           "    filter a > 10  [region, amount]\n"
+                                                           "      read sales (1 bounds)  [region, amount]\n");
+  qn_plan_release(&plan);
+}
+
+static void conditions_that_can_fail_stay(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *sales = table_of(&plan, "sales", sales_schema);
+  qn_dataset *positive = qn_filter(qn_sort(sales, "year"), "100 / year > 2");
+  char *text = optimised(positive);
+  QN_CHECK(strncmp(text, "filter 100 / year > 2", 21) == 0);
+  free(text);
+  qn_plan_release(&plan);
+}
+
+static void filters_go_to_the_side_of_a_join_they_speak_of(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *sales = table_of(&plan, "sales", sales_schema);
+  qn_dataset *people = table_of(&plan, "people", "region utf8, boss utf8");
+  qn_dataset *inner = qn_filter(qn_join(sales, people, QN_JOIN_INNER, "region", NULL), "amount > 1 and boss = 'x'");
+  CHECK_PLAN(inner, "join inner on region  [region, year, amount, note, boss]\n"
+                    "  filter amount > 1  [region, year, amount, note]\n"
+                    "    read sales (1 bounds)  [region, year, amount, note]\n"
+                    "  filter boss = 'x'  [region, boss]\n"
+                    "    read people (1 bounds)  [region, boss]\n");
+  qn_dataset *left = qn_filter(qn_join(sales, people, QN_JOIN_LEFT, "region", NULL), "boss is null and year = 1");
+  CHECK_PLAN(left, "filter boss is null  [region, year, amount, note, boss]\n"
+                   "  join left on region  [region, year, amount, note, boss]\n"
+                   "    filter year = 1  [region, year, amount, note]\n"
+                   "      read sales (1 bounds)  [region, year, amount, note]\n"
+                   "    read people  [region, boss]\n");
+  qn_plan_release(&plan);
+}
+
+static void filters_over_keys_move_below_a_reduce(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *sales = table_of(&plan, "sales", sales_schema);
+  qn_dataset *totals = qn_reduce(sales, "region", "sum(amount) as total");
+  char *text = optimised(qn_filter(totals, "region <> 'north' and total > 5"));
+  QN_CHECK(strncmp(text, "filter total > 5", 16) == 0);
+  QN_CHECK(strstr(text, "filter region <> 'north'") > strstr(text, "reduce"));
+  free(text);
+  qn_plan_release(&plan);
+}
+
+static void join_columns_have_names_of_their_own(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *a = table_of(&plan, "a", "k int64, v utf8");
+  qn_dataset *b = table_of(&plan, "b", "k int64, v utf8, w float64");
+  qn_buffer text = {0};
+  QN_CHECK_OK(qn_schema_print(qn_dataset_schema(qn_join(a, b, QN_JOIN_FULL, "k", NULL)), &text, &kit_error));
+  QN_CHECK_OK(qn_buffer_terminate(&text, &kit_error));
+  QN_CHECK_TEXT((const char *)text.data, "k int64, v utf8, v_right utf8, w float64");
+  QN_CHECK_INT(qn_schema_n_columns(qn_dataset_schema(qn_join(a, b, QN_JOIN_SEMI, "k", NULL))), 2);
+  qn_buffer_release(&text);
+  qn_plan_release(&plan);
+}
+
+static void mistakes_are_kept_and_passed_on(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *sales = table_of(&plan, "sales", sales_schema);
+  qn_dataset *bad = qn_filter(sales, "amont > 3");
+  QN_CHECK(bad != NULL && bad->status == QN_ERR_ARG);
+  QN_CHECK(strstr(plan.error.message, "amont") != NULL && strstr(plan.error.message, "amount") != NULL);
+  qn_dataset *after = qn_top(qn_reduce(bad, "region", "count(*) as n"), "n desc", 3);
+  QN_CHECK(after != NULL && after->status == QN_ERR_ARG);
+  QN_CHECK(qn_dataset_schema(after) == NULL);
+  QN_CHECK(qn_filter(sales, "amount")->status == QN_ERR_TYPE);
+  QN_CHECK(strstr(plan.error.message, "amont") != NULL); // the first one stays
+  qn_plan_release(&plan);
+}
+
+static void wrong_arguments_are_refused(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *sales = table_of(&plan, "sales", sales_schema);
+  QN_CHECK(qn_sample(sales, 1.5, 0)->status == QN_ERR_ARG);
+  QN_CHECK(qn_limit(sales, -1)->status == QN_ERR_ARG);
+  QN_CHECK(qn_map(sales, NULL, NULL, "a int64")->status == QN_ERR_ARG);
+  QN_CHECK(qn_shuffle(sales, "")->status == QN_ERR_ARG);
+  QN_CHECK(qn_reduce(sales, NULL, NULL)->status == QN_ERR_ARG);
+  QN_CHECK(qn_union(sales, qn_select(sales, "year"))->status == QN_ERR_TYPE);
+  QN_CHECK(qn_combine(sales, "year + 1", NULL, NULL)->status == QN_ERR_ARG);
+  QN_CHECK(qn_distinct(sales, "year + 1")->status == QN_ERR_ARG);
+  QN_CHECK(qn_zip_with_index(sales, "year")->status == QN_ERR_ARG);
+  QN_CHECK(qn_filter(NULL, "true") == NULL);
+  qn_plan_release(&plan);
+}
+
+int main(void) {
+  KIT_RUN(unread_columns_are_not_read);
+  KIT_RUN(filters_move_below_selects_and_into_sources);
+  KIT_RUN(conditions_that_can_fail_stay);
+  KIT_RUN(filters_go_to_the_side_of_a_join_they_speak_of);
+  KIT_RUN(filters_over_keys_move_below_a_reduce);
+  KIT_RUN(join_columns_have_names_of_their_own);
+  KIT_RUN(mistakes_are_kept_and_passed_on);
+  KIT_RUN(wrong_arguments_are_refused);
+  return kit_result();
+}
