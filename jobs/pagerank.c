@@ -36,7 +36,7 @@ static qn_dataset *iterate(qn_dataset *ranks, qn_dataset *links, long long n, do
                                "target as id, rank / degree as part");
   qn_dataset *parts = qn_cache(qn_reduce(sent, "id", "sum(part) as part"));
   // what did not flow along an edge stood on vertices that have none
-  qn_dataset *flowed = qn_select(qn_reduce(parts, NULL, "coalesce(sum(part), 0) as total"), "total, 1 as one");
+  qn_dataset *flowed = qn_select(qn_reduce(parts, NULL, "sum(part) as total"), "coalesce(total, 0) as total, 1 as one");
   qn_dataset *all = qn_join(qn_select(qn_join(ranks, parts, QN_JOIN_LEFT, "id", NULL), "id, part, 1 as one"), flowed,
                             QN_JOIN_INNER, "one", NULL);
   snprintf(sum, sizeof sum, "id, %.17g / %lld + %.17g * (coalesce(part, 0) + (1 - total) / %lld) as rank",

@@ -14,7 +14,8 @@
 enum {
   BYPASS_AFTER_ROWS = 1 << 17, // rows after which a rank judges whether grouping pays
   N_PARTITIONS = 16,           // spill partitions, four hash bits a level
-  MAX_LEVEL = 8
+  MAX_LEVEL = 8,
+  LEAST_SPILL_GROUPS = 1024 // putting out fewer does not help against a tight budget
 };
 
 typedef struct reduce_op {
@@ -171,7 +172,7 @@ done:
 static bool must_spill(const reduce_op *state) {
   const int64_t bytes = qn_grouping_n_bytes(state->grouping);
   const int64_t budget = qn_memory_budget();
-  return budget > 0 && bytes > budget / 16 && (bytes > budget / 3 || qn_memory_is_tight(bytes / 2));
+  return budget > 0 && qn_grouping_n_groups(state->grouping) >= LEAST_SPILL_GROUPS && bytes > budget / 16 && (bytes > budget / 3 || qn_memory_is_tight(bytes / 2));
 }
 
 static bool has_distinct(const qn_dataset *node) {

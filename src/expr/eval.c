@@ -24,17 +24,18 @@ static qn_status new_bitmap(int64_t n_rows, qn_block **out, qn_error *err) {
   return qn_block_new(memory, qn_memory_free, out, err);
 }
 
-static void own_validity(qn_column *column, qn_block *block) {
+// The bits may begin anywhere in the block: it may be that of a slice.
+static void own_validity(qn_column *column, qn_block *block, const uint8_t *bits) {
   qn_block_free(column->blocks[0]);
   column->blocks[0] = block;
-  column->validity = block == NULL ? NULL : block->memory;
+  column->validity = bits;
 }
 
 qn_status qn_call_own_validity(qn_call *call, uint8_t **validity, qn_error *err) {
   qn_block *block = NULL;
   const qn_status status = new_bitmap(call->n_rows, &block, err);
   if (status == QN_OK) {
-    own_validity(&call->result, block);
+    own_validity(&call->result, block, block->memory);
     *validity = block->memory;
     qn_bitmap_fill(*validity, 0, call->n_rows, true);
   }
@@ -148,7 +149,7 @@ static qn_status run_kernel(qn_call *call, qn_error *err) {
     const uint8_t *bits = call->result.validity;
     call->result.n_nulls = bits == NULL ? 0 : call->n_rows - qn_bitmap_count(bits, call->n_rows);
   } else if (validity != NULL) {
-    own_validity(&call->result, validity);
+    own_validity(&call->result, validity, call->validity);
     call->result.n_nulls = n_nulls;
     validity = NULL;
   }
@@ -207,7 +208,7 @@ qn_status qn_eval_node(const qn_evaluation *evaluation, const qn_expr *expr, qn_
   *out = (qn_operand){0};
   switch (expr->kind) {
   case QN_EXPR_CONSTANT:
-    *out = (qn_operand){.column = *expr->value, .is_constant = true};
+    *out = (qn_operand){.column = qn_column_share(expr->value), .is_constant = true};
     return QN_OK;
   case QN_EXPR_COLUMN:
     if (expr->column >= evaluation->n_columns || evaluation->columns[expr->column].type != expr->type) {

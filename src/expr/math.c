@@ -38,7 +38,7 @@ static const char *check_overflow(double x, double r) {
 }
 
 static double sign_of(double x) {
-  return (double)((x > 0) - (x < 0)) + (x != x ? x : 0);
+  return (double)((x > 0) - (x < 0)); // 0 for NaN, as in PostgreSQL
 }
 static double to_degrees(double x) {
   return x / degree;

@@ -3,6 +3,7 @@
 // nobody wrote as they are. Casts that happen by themselves are not shown.
 #include "expr/print_expr.h"
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/check.h"
 #include "column/print.h"
@@ -87,26 +88,31 @@ done:
   return status;
 }
 
+// x + interval '2 months 3.500000 seconds'
+static qn_status print_interval_sum(const qn_expr *expr, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_interval *interval = expr->data;
+  QN_TRY(print(expr->args[0], true, out, err));
+  QN_TRY(qn_buffer_printf(out, err, " + interval '"));
+  if (interval->months != 0 || (interval->days == 0 && interval->microseconds == 0)) {
+    QN_TRY(qn_buffer_printf(out, err, "%d months ", interval->months));
+  }
+  if (interval->days != 0) {
+    QN_TRY(qn_buffer_printf(out, err, "%d days ", interval->days));
+  }
+  if (interval->microseconds != 0) {
+    QN_TRY(qn_buffer_printf(out, err, "%.6f seconds ", (double)interval->microseconds / 1e6));
+  }
+  out->data[out->size - 1] = '\'';
+
+done:
+  return status;
+}
+
 static qn_status print_infix(const qn_expr *expr, qn_buffer *out, qn_error *err) {
   char between[32];
   if (expr->function == &qn_function_add_interval) {
-    qn_status status = QN_OK;
-    const qn_interval *interval = expr->data;
-    QN_TRY(print(expr->args[0], true, out, err));
-    QN_TRY(qn_buffer_printf(out, err, " + interval '"));
-    if (interval->months != 0 || (interval->days == 0 && interval->microseconds == 0)) {
-      QN_TRY(qn_buffer_printf(out, err, "%d months ", interval->months));
-    }
-    if (interval->days != 0) {
-      QN_TRY(qn_buffer_printf(out, err, "%d days ", interval->days));
-    }
-    if (interval->microseconds != 0) {
-      QN_TRY(qn_buffer_printf(out, err, "%.6f seconds ", (double)interval->microseconds / 1e6));
-    }
-    out->data[out->size - 1] = '\'';
-
-  done:
-    return status;
+    return print_interval_sum(expr, out, err);
   }
   snprintf(between, sizeof between, " %s ",
            expr->kind == QN_EXPR_AND  ? "and"

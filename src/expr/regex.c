@@ -170,13 +170,16 @@ static qn_status compile_row(qn_call *call, int64_t row, pattern *out, qn_error 
   return status;
 }
 
-typedef qn_status row_work(qn_call *call, int64_t row, const pattern *p, qn_buffer *scratch, qn_error *err);
+// `text` is the first argument, with a zero byte behind.
+typedef qn_status row_work(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
+                           qn_error *err);
 
 // Calls `work` for each row that is not null, with the pattern compiled, in a locale of UTF-8.
 static qn_status for_each_row(qn_call *call, row_work *work, qn_error *err) {
   qn_status status = QN_OK;
   pattern p = {0};
   qn_buffer scratch = {0};
+  qn_buffer subject = {0};
   bool is_constant = call->args[1].is_constant;
   const int at = flags_argument(call->expr->function->name);
   is_constant = is_constant && (call->n_args <= at || call->args[at].is_constant);
@@ -194,13 +197,17 @@ static qn_status for_each_row(qn_call *call, row_work *work, qn_error *err) {
       pattern_release(&p);
       QN_TRY(compile_row(call, i, &p, err));
     }
-    scratch.size = 0;
-    QN_TRY(work(call, i, &p, &scratch, err));
+    const qn_text text = qn_arg_text(call, 0, i);
+    scratch.size = subject.size = 0;
+    QN_TRY(qn_buffer_append(&subject, text.data, text.size, err));
+    QN_TRY(qn_buffer_terminate(&subject, err));
+    QN_TRY(work(call, i, &p, qn_buffer_text(&subject), &scratch, err));
   }
 
 done:
   pattern_release(&p);
   qn_buffer_release(&scratch);
+  qn_buffer_release(&subject);
   if (utf8 != (locale_t)0) {
     uselocale(before);
     freelocale(utf8);
@@ -217,13 +224,16 @@ static bool find(const pattern *p, qn_text text, int64_t from, regmatch_t *group
   if (regexec(&p->regex, text.data, n_groups > 0 ? n_groups : 1, range, flags) != 0) {
     return false;
   }
-  memcpy(groups, range, n_groups * sizeof *groups);
+  if (n_groups > 0) {
+    memcpy(groups, range, n_groups * sizeof *groups);
+  }
   return true;
 }
 
-static qn_status match_row(qn_call *call, int64_t row, const pattern *p, qn_buffer *scratch, qn_error *err) {
+static qn_status match_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
+                             qn_error *err) {
   (void)scratch, (void)err;
-  ((uint8_t *)call->values)[row] = find(p, qn_arg_text(call, 0, row), 0, NULL, 0);
+  ((uint8_t *)call->values)[row] = find(p, text, 0, NULL, 0);
   return QN_OK;
 }
 static qn_status matches(qn_call *call, qn_error *err) {
@@ -254,9 +264,9 @@ done:
   return status;
 }
 
-static qn_status replace_row(qn_call *call, int64_t row, const pattern *p, qn_buffer *scratch, qn_error *err) {
+static qn_status replace_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
+                             qn_error *err) {
   qn_status status = QN_OK;
-  const qn_text text = qn_arg_text(call, 0, row);
   const qn_text replacement = qn_arg_text(call, 2, row);
   regmatch_t groups[MOST_GROUPS];
   int64_t copied = 0;
@@ -283,8 +293,7 @@ static qn_status replace(qn_call *call, qn_error *err) {
 }
 
 // The first match, or of its first group if the pattern has one; null if there is none.
-static inline qn_status extract(qn_call *call, int64_t row, const pattern *p, bool wants_group, qn_error *err) {
-  const qn_text text = qn_arg_text(call, 0, row);
+static qn_status extract(qn_call *call, const pattern *p, qn_text text, bool wants_group, qn_error *err) {
   regmatch_t groups[MOST_GROUPS];
   const int at = wants_group && p->regex.re_nsub > 0 ? 1 : 0;
   if (!find(p, text, 0, groups, MOST_GROUPS) || groups[at].rm_so < 0) {
@@ -293,24 +302,26 @@ static inline qn_status extract(qn_call *call, int64_t row, const pattern *p, bo
   return qn_column_builder_append_text(&call->texts, text.data + groups[at].rm_so,
                                        groups[at].rm_eo - groups[at].rm_so, err);
 }
-static qn_status substr_row(qn_call *call, int64_t row, const pattern *p, qn_buffer *scratch, qn_error *err) {
-  (void)scratch;
-  return extract(call, row, p, false, err);
+static qn_status substr_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
+                             qn_error *err) {
+  (void)row, (void)scratch;
+  return extract(call, p, text, false, err);
 }
 static qn_status regexp_substr(qn_call *call, qn_error *err) {
   return for_each_row(call, substr_row, err);
 }
-static qn_status substring_row(qn_call *call, int64_t row, const pattern *p, qn_buffer *scratch, qn_error *err) {
-  (void)scratch;
-  return extract(call, row, p, true, err);
+static qn_status substring_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
+                             qn_error *err) {
+  (void)row, (void)scratch;
+  return extract(call, p, text, true, err);
 }
 static qn_status substring(qn_call *call, qn_error *err) {
   return for_each_row(call, substring_row, err);
 }
 
-static qn_status count_row(qn_call *call, int64_t row, const pattern *p, qn_buffer *scratch, qn_error *err) {
+static qn_status count_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
+                             qn_error *err) {
   (void)scratch, (void)err;
-  const qn_text text = qn_arg_text(call, 0, row);
   regmatch_t match;
   int32_t n = 0;
   for (int64_t from = 0; from <= text.size && find(p, text, from, &match, 1); n++) {

@@ -206,7 +206,7 @@ static qn_status date_trunc(qn_call *call, qn_error *err) {
 }
 
 const qn_function qn_function_extract = {
-    .name = "extract", .n_args = 1, .args = {QN_TIMESTAMP}, .result = QN_FLOAT64, .kernel = extract};
+    .name = "date_part", .n_args = 1, .args = {QN_TIMESTAMP}, .result = QN_FLOAT64, .kernel = extract};
 const qn_function qn_function_date_trunc = {.name = "date_trunc",
                                             .n_args = 1,
                                             .args = {QN_TIMESTAMP},

@@ -16,7 +16,8 @@ qn_csv_state qn_csv_next_state(const qn_csv_dialect *dialect, qn_csv_state state
     *is_end = true;
     return QN_CSV_ROW_START;
   }
-  if (state == QN_CSV_COMMENT || (state == QN_CSV_ROW_START && dialect->comment != '\0' && byte == dialect->comment)) {
+  if (state == QN_CSV_COMMENT ||
+      (state == QN_CSV_ROW_START && dialect->comment != '\0' && byte == dialect->comment)) {
     return QN_CSV_COMMENT;
   }
   if (byte == dialect->separator) {
@@ -84,8 +85,8 @@ static inline uint64_t match_lines(const char *data) {
   return mask;
 }
 
-static inline void match_csv(const char *data, const plain_needles *needles, uint64_t *separators, uint64_t *lines,
-                             uint64_t *quotes) {
+static inline void match_csv(const char *data, const plain_needles *needles, uint64_t *separators,
+                             uint64_t *lines, uint64_t *quotes) {
   *separators = *lines = *quotes = 0;
   for (int i = 0; i < 8; i++) {
     const uint64_t word = load_word(data + 8 * i);
@@ -107,7 +108,8 @@ static inline int count_bits(uint64_t mask) {
 
 #include "io/byte_scan.inc"
 
-static const qn_scan_kernels plain_kernels = {.name = "plain", .scan_csv = scan_csv, .scan_lines = scan_lines};
+static const qn_scan_kernels plain_kernels = {
+    .name = "plain", .scan_csv = scan_csv, .scan_lines = scan_lines};
 
 int qn_scan_kernels_all(const qn_scan_kernels *out[QN_SCAN_MAX_KERNELS]) {
   int n = 0;

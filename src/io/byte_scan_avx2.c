@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels of byte_scan.h with AVX2: two compares of 32 bytes a mask, positions by counting trailing zeros, eight at
-// a time whether needed or not. The preprocessor leaves it out where the processor is no x86.
-#include "io/byte_scan.h"
+// The kernels of byte_scan.h with AVX2: two compares of 32 bytes a mask, positions by counting trailing
+// zeros, eight at a time whether needed or not. The preprocessor leaves it out where the processor is no x86.
 #include <stddef.h>
+#include "io/byte_scan.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -6,17 +6,23 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { NEAR_BYTES = 16 * 1024, EXACT_BYTES = 4 * 1024 * 1024, FAR_BYTES = 1024 * 1024, SCAN_CHUNK = 4 * 1024, ENOUGH_ROWS = 8 };
+enum {
+  NEAR_BYTES = 16 * 1024,
+  EXACT_BYTES = 4 * 1024 * 1024,
+  FAR_BYTES = 1024 * 1024,
+  SCAN_CHUNK = 4 * 1024,
+  ENOUGH_ROWS = 8
+};
 
 /// The machine run from one of the states it may be in at the first byte looked at.
 typedef struct guess {
   qn_csv_state state;
-  bool is_inside_row;  // where its first row begins is known
-  bool is_comment;     // this line is one
-  int64_t row_bytes;   // of this line so far
-  int64_t n_fields;    // ended in it
-  int64_t n_rows;      // whole rows
-  int64_t n_regular;   // those that have the file's columns
+  bool is_inside_row; // where its first row begins is known
+  bool is_comment;    // this line is one
+  int64_t row_bytes;  // of this line so far
+  int64_t n_fields;   // ended in it
+  int64_t n_rows;     // whole rows
+  int64_t n_regular;  // those that have the file's columns
 } guess;
 
 void qn_csv_border_release(qn_csv_border *border) {
@@ -79,8 +85,10 @@ static int most_regular(const guess *runs, int n, int64_t enough_rows) {
   return is_clear ? best : -1;
 }
 
-/// The state behind a stretch without quotes, from its last byte; false if there are quotes or more states than that.
-static bool skip_without_quotes(const qn_csv_border *border, const char *data, int64_t size, qn_csv_state *state) {
+/// The state behind a stretch without quotes, from its last byte; false if there are quotes or more states
+/// than that.
+static bool skip_without_quotes(const qn_csv_border *border, const char *data, int64_t size,
+                                qn_csv_state *state) {
   const qn_csv_dialect *dialect = &border->dialect;
 
   if (dialect->trim || dialect->comment != '\0' || memchr(data, dialect->quote, (size_t)size) != NULL) {
@@ -88,7 +96,9 @@ static bool skip_without_quotes(const qn_csv_border *border, const char *data, i
   }
   if (*state != QN_CSV_QUOTED) {
     const char last = data[size - 1];
-    *state = last == '\n' ? QN_CSV_ROW_START : last == dialect->separator ? QN_CSV_FIELD_START : QN_CSV_UNQUOTED;
+    *state = last == '\n'                 ? QN_CSV_ROW_START
+             : last == dialect->separator ? QN_CSV_FIELD_START
+                                          : QN_CSV_UNQUOTED;
   }
   return true;
 }
@@ -123,8 +133,8 @@ done:
   return status;
 }
 
-/// Step 1 over the bytes [first, offset), and 3 if that many rows are `enough_rows` to believe in; 0: none are. *is_found
-/// is false if they do not decide.
+/// Step 1 over the bytes [first, offset), and 3 if that many rows are `enough_rows` to believe in; 0: none
+/// are. *is_found is false if they do not decide.
 static qn_status guess_from(qn_csv_border *border, const qn_file *file, int64_t first, int64_t offset,
                             int64_t enough_rows, bool *is_found, qn_csv_state *state, qn_error *err) {
   qn_status status = QN_OK;
@@ -139,7 +149,8 @@ static qn_status guess_from(qn_csv_border *border, const qn_file *file, int64_t 
   }
   QN_TRY(qn_input_window_start(window, file, first, offset, err));
   QN_TRY(qn_input_window_fill(window, offset - first, "row", err));
-  QN_REQUIRE(window->size >= offset - first, err, QN_ERR_IO, "%s: ends before byte %" PRId64, file->path, offset);
+  QN_REQUIRE(window->size >= offset - first, err, QN_ERR_IO, "%s: ends before byte %" PRId64, file->path,
+             offset);
   int64_t at = 0;
   for (; at < offset - first && n > 1; at++) {
     for (int i = 0; i < n; i++) {
@@ -150,7 +161,8 @@ static qn_status guess_from(qn_csv_border *border, const qn_file *file, int64_t 
   const int best = n == 1 ? 0 : enough_rows == 0 ? -1 : most_regular(runs, n, enough_rows);
   *is_found = best >= 0;
   if (n == 1) {
-    QN_TRY(run_to(border, file, (qn_csv_place){.offset = first + at, .state = runs[0].state}, offset, state, err));
+    QN_TRY(run_to(border, file, (qn_csv_place){.offset = first + at, .state = runs[0].state}, offset, state,
+                  err));
   } else if (best >= 0) {
     *state = runs[best].state;
   }
@@ -170,7 +182,8 @@ qn_status qn_csv_border_find(qn_csv_border *border, const qn_file *file, qn_csv_
   bool is_found = false;
 
   if (distance > near_bytes) {
-    QN_TRY(guess_from(border, file, offset - near_bytes, offset, believes ? ENOUGH_ROWS : 0, &is_found, state, err));
+    QN_TRY(guess_from(border, file, offset - near_bytes, offset, believes ? ENOUGH_ROWS : 0, &is_found, state,
+                      err));
   }
   if (!is_found && believes && distance > far_bytes) {
     QN_TRY(guess_from(border, file, offset - far_bytes, offset, 1, &is_found, state, err));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches as CSV text: RFC 4180 with \n line ends. Fields with the separator, quotes, line ends, or blanks at an end
-// are quoted; a null is empty, an empty text is "".
+// Batches as CSV text: RFC 4180 with \n line ends. Fields with the separator, quotes, line ends, or blanks at
+// an end are quoted; a null is empty, an empty text is "".
 #pragma once
 #include "base/buffer.h"
 #include "column/batch.h"

@@ -32,7 +32,8 @@ qn_status qn_csv_format_encode(const qn_csv_format *format, qn_buffer *out, qn_e
   head.null_size = (int64_t)strlen(null_text);
   head.schema_size = schema.size;
   QN_TRY(qn_buffer_append(out, &head, sizeof head, err));
-  QN_TRY(qn_buffer_append(out, format->file_columns, head.n_columns * (int64_t)sizeof *format->file_columns, err));
+  QN_TRY(qn_buffer_append(out, format->file_columns, head.n_columns * (int64_t)sizeof *format->file_columns,
+                          err));
   QN_TRY(qn_buffer_append(out, null_text, head.null_size + 1, err));
   QN_TRY(qn_buffer_append(out, schema.data, schema.size, err));
   QN_TRY(qn_buffer_append(out, "", 1, err));
@@ -70,8 +71,8 @@ qn_status qn_csv_format_decode(const void *data, int64_t size, qn_csv_format *ou
   format_head head;
   const char *parts[3];
 
-  QN_REQUIRE(find_parts(data, size, &head, parts), err, QN_ERR_FORMAT, "a CSV format of %" PRId64 " bytes is damaged",
-             size);
+  QN_REQUIRE(find_parts(data, size, &head, parts), err, QN_ERR_FORMAT,
+             "a CSV format of %" PRId64 " bytes is damaged", size);
   format = (qn_csv_format){.separator = head.separator,
                            .quote = head.quote,
                            .comment = head.comment,
@@ -79,14 +80,15 @@ qn_status qn_csv_format_decode(const void *data, int64_t size, qn_csv_format *ou
                            .trim = head.trim != 0,
                            .n_file_columns = head.n_file_columns};
   QN_TRY(qn_schema_parse(parts[2], &format.schema, err));
-  QN_REQUIRE(format.schema->n_columns == head.n_columns, err, QN_ERR_FORMAT, "a CSV format is damaged: %d columns, not %d",
-             format.schema->n_columns, head.n_columns);
+  QN_REQUIRE(format.schema->n_columns == head.n_columns, err, QN_ERR_FORMAT,
+             "a CSV format is damaged: %d columns, not %d", format.schema->n_columns, head.n_columns);
   format.file_columns = calloc((size_t)head.n_columns, sizeof *format.file_columns);
   QN_REQUIRE(format.file_columns != NULL, err, QN_ERR_MEMORY, "no memory for %d columns", head.n_columns);
   memcpy(format.file_columns, parts[0], (size_t)head.n_columns * sizeof *format.file_columns);
   for (int i = 0; i < head.n_columns; i++) {
-    QN_REQUIRE(format.file_columns[i] >= 0 && format.file_columns[i] < head.n_file_columns, err, QN_ERR_FORMAT,
-               "a CSV format is damaged: column %d of %d", format.file_columns[i], head.n_file_columns);
+    QN_REQUIRE(format.file_columns[i] >= 0 && format.file_columns[i] < head.n_file_columns, err,
+               QN_ERR_FORMAT, "a CSV format is damaged: column %d of %d", format.file_columns[i],
+               head.n_file_columns);
   }
   if (head.has_null_text) {
     format.null_text = strdup(parts[1]);

@@ -77,10 +77,12 @@ qn_status qn_csv_skip_mark(qn_input_window *window, qn_error *err) {
     qn_input_window_skip(window, 3);
     goto done;
   }
-  const bool is_wide = window->size >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0 ||
-                                             (data[0] == '\0') != (data[1] == '\0'));
+  const bool is_wide =
+      window->size >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0 ||
+                            (data[0] == '\0') != (data[1] == '\0'));
   QN_REQUIRE(!is_wide, err, QN_ERR_FORMAT,
-             "%s: the file is UTF-16 or UTF-32, not UTF-8; convert it: iconv -f utf-16 -t utf-8", window->file->path);
+             "%s: the file is UTF-16 or UTF-32, not UTF-8; convert it: iconv -f utf-16 -t utf-8",
+             window->file->path);
 
 done:
   return status;

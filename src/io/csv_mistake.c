@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Row numbers are found by counting the rows from the begin of the file: slow, but only on the way to a failure.
+// Row numbers are found by counting the rows from the begin of the file: slow, but only on the way to a
+// failure.
 #include "io/csv_mistake.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,14 +54,19 @@ void qn_csv_describe_bad(const qn_csv_bad *bad, const char *column, const qn_csv
   }
 }
 
-void qn_csv_describe_ragged(const qn_csv_ragged *ragged, int n_columns, const char *data, qn_csv_mistake *out) {
-  *out = (qn_csv_mistake){
-      .number = ragged->number, .row = -1, .file_column = -1, .column = "", .first = ragged->first, .end = ragged->end};
+void qn_csv_describe_ragged(const qn_csv_ragged *ragged, int n_columns, const char *data,
+                            qn_csv_mistake *out) {
+  *out = (qn_csv_mistake){.number = ragged->number,
+                          .row = -1,
+                          .file_column = -1,
+                          .column = "",
+                          .first = ragged->first,
+                          .end = ragged->end};
   if (ragged->n_fields == 0) {
     char shown[SHOWN_BYTES + 8];
     show_text(data + ragged->first, ragged->end - ragged->first, shown);
-    snprintf(out->reason, sizeof out->reason, "a quote opened in this row is not closed before the file ends: %s",
-             shown);
+    snprintf(out->reason, sizeof out->reason,
+             "a quote opened in this row is not closed before the file ends: %s", shown);
   } else {
     snprintf(out->reason, sizeof out->reason, "the row has %" PRId64 " field%s, not %d", ragged->n_fields,
              ragged->n_fields == 1 ? "" : "s", n_columns);
@@ -79,9 +85,10 @@ qn_status qn_csv_fail_mistake(const qn_csv_mistake *mistake, const qn_file *file
   }
   return qn_fail(err, QN_ERR_FORMAT, "%s%s%s (byte offset %" PRId64 "%s): %s; %s", file->path, number, column,
                  offset, file->compression != QN_COMPRESSION_NONE ? " uncompressed" : "", mistake->reason,
-                 mistake->is_value ? "give the column another type by the option `schema`, or set such rows aside by "
-                                     "the option `rejects`"
-                                   : "mend the file, or set such rows aside by the option `rejects`");
+                 mistake->is_value
+                     ? "give the column another type by the option `schema`, or set such rows aside by "
+                       "the option `rejects`"
+                     : "mend the file, or set such rows aside by the option `rejects`");
 }
 
 int64_t qn_csv_count_rows(const qn_csv_dialect *dialect, int n_columns, const qn_file *file, int64_t first,

@@ -19,9 +19,11 @@ typedef struct qn_csv_mistake {
 /// Describes a field that could not be converted.
 void qn_csv_describe_bad(const qn_csv_bad *bad, const char *column, const qn_csv_rows *rows, const char *data,
                          qn_csv_mistake *out);
-void qn_csv_describe_ragged(const qn_csv_ragged *ragged, int n_columns, const char *data, qn_csv_mistake *out);
+void qn_csv_describe_ragged(const qn_csv_ragged *ragged, int n_columns, const char *data,
+                            qn_csv_mistake *out);
 
-/// Fails with "FILE, row N, column 'c' (byte offset B): REASON; HINT". `row` is the row's number from 1, or 0: not known.
+/// Fails with "FILE, row N, column 'c' (byte offset B): REASON; HINT". `row` is the row's number from 1, or
+/// 0: not known.
 qn_status qn_csv_fail_mistake(const qn_csv_mistake *mistake, const qn_file *file, int64_t row, int64_t offset,
                               qn_error *err);
 

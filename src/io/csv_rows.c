@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A scan gives the field ends; that they form rows of the right width is then checked by one look per row. Only where
-// that fails is each line looked at: blank lines, comments, rows with too few or too many fields.
+// A scan gives the field ends; that they form rows of the right width is then checked by one look per row.
+// Only where that fails is each line looked at: blank lines, comments, rows with too few or too many fields.
 #include "io/csv_rows.h"
 #include <inttypes.h>
 #include "base/check.h"
@@ -80,7 +80,8 @@ static qn_status scan_rows(qn_csv_rows *rows, qn_input_window *window, int64_t l
     if (scan->n_rows > 0 || window->is_last) {
       break;
     }
-    QN_TRY(qn_input_window_grow(window, "row", err));
+    QN_TRY(qn_input_window_grow(window, scan->state == QN_CSV_QUOTED ? "row with an unclosed quote" : "row",
+                                err));
   }
   // the last row of a file needs no line end
   const int64_t last_end = scan->n_rows == 0 ? -1 : (int64_t)rows->ends[scan->n_ends - 1];
@@ -124,7 +125,8 @@ static void take_regular(qn_csv_rows *rows, int64_t n_found, int64_t limit) {
   rows->last_first = n == 0 ? 0 : (int64_t)(uint32_t)(rows->ends[(n - 1) * n_columns - 1] + 1);
 }
 
-static bool is_left_out(const qn_csv_rows *rows, const char *data, int64_t first, int64_t end, int64_t n_fields) {
+static bool is_left_out(const qn_csv_rows *rows, const char *data, int64_t first, int64_t end,
+                        int64_t n_fields) {
   const char *line = data + first;
   int64_t size = end - first;
 
@@ -160,7 +162,8 @@ static qn_status take_each(qn_csv_rows *rows, const qn_input_window *window, con
         rows->firsts[rows->n_rows] = (int32_t)row_field;
         rows->numbers[rows->n_rows++] = (int32_t)rows->n_all;
       } else {
-        const qn_csv_ragged ragged = {.number = rows->n_all, .first = first, .end = end, .n_fields = n_fields};
+        const qn_csv_ragged ragged = {
+            .number = rows->n_all, .first = first, .end = end, .n_fields = n_fields};
         QN_TRY(add_ragged(rows, &ragged, err));
       }
       rows->n_all++;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a CSV file is: separator, columns, types. Reads the head of the first file that is not empty, and the header of
-// each other one.
+// What a CSV file is: separator, columns, types. Reads the head of the first file that is not empty, and the
+// header of each other one.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,12 @@
 #include "io/csv_values.h"
 #include "io/nearest_name.h"
 
-enum { SAMPLE_ROWS = 10 * 1000, SAMPLE_BYTES = 4 * 1024 * 1024, PACKED_SAMPLE_BYTES = 1024 * 1024, MOST_SAMPLE_BYTES = 64 * 1024 * 1024 };
+enum {
+  SAMPLE_ROWS = 10 * 1000,
+  SAMPLE_BYTES = 4 * 1024 * 1024,
+  PACKED_SAMPLE_BYTES = 1024 * 1024,
+  MOST_SAMPLE_BYTES = 64 * 1024 * 1024
+};
 enum { SEPARATOR_LINES = 20, SHOWN_NAMES = 300 };
 
 /// The fields of one line, their text without quotes.
@@ -125,8 +130,8 @@ done:
   return status;
 }
 
-/// The separator that gives all of the first lines the same number of fields, the more the better; if none does, the
-/// one that gives the first line the most.
+/// The separator that gives all of the first lines the same number of fields, the more the better; if none
+/// does, the one that gives the first line the most.
 static qn_status guess_separator(sniffer *s, qn_error *err) {
   static const char candidates[] = {',', ';', '\t', '|'};
   qn_status status = QN_OK;
@@ -187,7 +192,8 @@ static qn_status find_first_file(sniffer *s, qn_error *err) {
   }
   QN_REQUIRE(s->files->n_files > 0, err, QN_ERR_ARG, "no CSV files");
   status = qn_fail(err, QN_ERR_FORMAT, "%s: the file%s; a CSV file must have a header or rows",
-                   s->files->files[0].path, s->files->n_files > 1 ? " and the others with it are empty" : " is empty");
+                   s->files->files[0].path,
+                   s->files->n_files > 1 ? " and the others with it are empty" : " is empty");
 
 done:
   return status;
@@ -201,13 +207,17 @@ static qn_status read_header(sniffer *s, int64_t file, line_fields *out, qn_erro
 
   QN_TRY(start_file(s, file, err));
   QN_TRY(qn_csv_next_line(&s->window, &s->dialect, &text, &size, &was_open, err));
-  QN_REQUIRE(!was_open, err, QN_ERR_FORMAT, "%s: a quote opened in the header is not closed before the file ends", path);
+  QN_REQUIRE(!was_open, err, QN_ERR_FORMAT,
+             "%s: a quote opened in the header is not closed before the file ends", path);
   if (size >= 0) {
     const bool is_whole_file = s->window.is_last && s->window.size == 0;
-    QN_REQUIRE(!is_whole_file || memchr(text, '\r', (size_t)size) == NULL || memchr(text, '\n', (size_t)size) != NULL, err,
-               QN_ERR_FORMAT, "%s: lines end in \\r alone; convert the file, for example: tr '\\r' '\\n'", path);
+    QN_REQUIRE(!is_whole_file || memchr(text, '\r', (size_t)size) == NULL ||
+                   memchr(text, '\n', (size_t)size) != NULL,
+               err, QN_ERR_FORMAT,
+               "%s: lines end in \\r alone; convert the file, for example: tr '\\r' '\\n'", path);
     QN_REQUIRE(qn_utf8_find_invalid(text, size) < 0 || s->options->no_header, err, QN_ERR_FORMAT,
-               "%s: the header is not valid UTF-8; convert the file, for example: iconv -f latin1 -t utf-8", path);
+               "%s: the header is not valid UTF-8; convert the file, for example: iconv -f latin1 -t utf-8",
+               path);
     QN_TRY(split_line(&s->dialect, text, size, out, err));
   }
 
@@ -234,8 +244,8 @@ static named *find_named(named *table, int64_t mask, const char *name) {
   return &table[i];
 }
 
-/// Gives columns without a name, and all without a header, the name c1, c2, ...; and a name that has been used before
-/// the first free of name_2, name_3, ...
+/// Gives columns without a name, and all without a header, the name c1, c2, ...; and a name that has been
+/// used before the first free of name_2, name_3, ...
 static qn_status name_columns(line_fields *fields, bool no_header, qn_error *err) {
   qn_status status = QN_OK;
   int64_t mask = 15, n_bytes = 0;
@@ -308,7 +318,8 @@ static qn_status take_schema(sniffer *s, qn_csv_format *format, qn_error *err) {
   const qn_schema *schema = format->schema;
   const bool by_place = names_by_place(s, schema);
   QN_REQUIRE(!by_place || schema->n_columns == s->header.n, err, QN_ERR_ARG,
-             "%s: the schema names %d columns and the file has %" PRId64 "; without a header all must be named, or some "
+             "%s: the schema names %d columns and the file has %" PRId64
+             "; without a header all must be named, or some "
              "be taken as c1, c2, ...",
              s->files->files[s->first_file].path, schema->n_columns, s->header.n);
   const uint32_t n_columns = (uint32_t)schema->n_columns;
@@ -316,7 +327,8 @@ static qn_status take_schema(sniffer *s, qn_csv_format *format, qn_error *err) {
   QN_REQUIRE(format->file_columns != NULL, err, QN_ERR_MEMORY, "no memory for %d columns", schema->n_columns);
   for (int i = 0; i < schema->n_columns; i++) {
     int64_t column = by_place ? i : 0;
-    while (!by_place && column < s->header.n && strcmp(s->header.names[column], schema->fields[i].name) != 0) {
+    while (!by_place && column < s->header.n &&
+           strcmp(s->header.names[column], schema->fields[i].name) != 0) {
       column++;
     }
     if (column == s->header.n) {
@@ -433,7 +445,8 @@ static qn_status check_headers(sniffer *s, const line_fields *first, qn_error *e
       char names[SHOWN_NAMES], first_names[SHOWN_NAMES];
       show_names(&other, names);
       show_names(first, first_names);
-      status = qn_fail(err, QN_ERR_FORMAT, "%s: the header (%s) is not that of %s (%s); files read together must have the "
+      status = qn_fail(err, QN_ERR_FORMAT,
+                       "%s: the header (%s) is not that of %s (%s); files read together must have the "
                        "same columns in the same order",
                        s->files->files[i].path, names, s->files->files[s->first_file].path, first_names);
       goto done;
@@ -477,7 +490,8 @@ done:
   return status;
 }
 
-qn_status qn_csv_sniff(const qn_file_list *files, const qn_csv_options *options, qn_csv_format *out, qn_error *err) {
+qn_status qn_csv_sniff(const qn_file_list *files, const qn_csv_options *options, qn_csv_format *out,
+                       qn_error *err) {
   static const qn_csv_options defaults = {0};
   sniffer s = {.files = files, .options = options != NULL ? options : &defaults};
   qn_csv_format format = {0};

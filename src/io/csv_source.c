@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CSV source. Each batch: find the rows of a piece that fits the L2 cache (csv_rows.h), convert the columns that
-// are wanted one by one (csv_values.h), and only if something was malformed, deal with that and convert again.
+// The CSV source. Each batch: find the rows of a piece that fits the L2 cache (csv_rows.h), convert the
+// columns that are wanted one by one (csv_values.h), and only if something was malformed, deal with that and
+// convert again.
 #include "io/csv_source.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -30,25 +31,25 @@ typedef struct csv_source {
 typedef struct csv_reader {
   qn_reader base;
   const csv_source *source;
-  qn_schema *schema;       // of the batches
+  qn_schema *schema; // of the batches
   int n_columns;
-  int *columns;            // [n_columns] of the source's schema
+  int *columns; // [n_columns] of the source's schema
   qn_input_window window;
   qn_csv_rows rows;
   qn_csv_values values;
   qn_csv_border border;
-  qn_column *made;         // [n_columns]
+  qn_column *made; // [n_columns]
   qn_csv_mistake *mistakes;
   int64_t mistakes_capacity;
   qn_split split;
-  int64_t data_first;      // begin of the first row in the split's file
-  int64_t data_file;       // the file it is of, or -1
-  qn_csv_place place;      // a known state in that file
+  int64_t data_first; // begin of the first row in the split's file
+  int64_t data_file;  // the file it is of, or -1
+  qn_csv_place place; // a known state in that file
   bool is_done;
-  bool has_quotes;         // in the split so far
-  int64_t first_offset;    // of the first row of the split
-  int64_t n_given;         // rows of the split so far, malformed ones counted
-  int64_t wanted;          // bytes that the next batch is expected to take
+  bool has_quotes;      // in the split so far
+  int64_t first_offset; // of the first row of the split
+  int64_t n_given;      // rows of the split so far, malformed ones counted
+  int64_t wanted;       // bytes that the next batch is expected to take
 } csv_reader;
 
 static qn_status csv_open(const qn_source *base_source, const qn_scan *scan, qn_reader *base, qn_error *err) {
@@ -65,8 +66,8 @@ static qn_status csv_open(const qn_source *base_source, const qn_scan *scan, qn_
                                    .n_columns = source->format.n_file_columns,
                                    .never_believes = source->is_alone};
   QN_TRY(qn_csv_rows_init(&reader->rows, &source->dialect, source->format.n_file_columns, err));
-  QN_TRY(qn_csv_values_init(&reader->values, &source->dialect, source->format.null_text, source->reject != NULL,
-                            err));
+  QN_TRY(qn_csv_values_init(&reader->values, &source->dialect, source->format.null_text,
+                            source->reject != NULL, err));
   reader->made = qn_memory_alloc(scan->n_columns * (int64_t)sizeof *reader->made);
   reader->columns = qn_memory_alloc(scan->n_columns * (int64_t)sizeof *reader->columns);
   QN_REQUIRE(reader->made != NULL && reader->columns != NULL, err, QN_ERR_MEMORY, "no memory for %d columns",
@@ -96,8 +97,8 @@ done:
   return status;
 }
 
-/// Passes over what is left of the row that the split begins in; the window begins there, in `state`. Returns, in
-/// *state, where the last byte before the split's end stands if the row does not end before.
+/// Passes over what is left of the row that the split begins in; the window begins there, in `state`.
+/// Returns, in *state, where the last byte before the split's end stands if the row does not end before.
 static qn_status skip_row(csv_reader *reader, qn_csv_state *state, qn_error *err) {
   qn_status status = QN_OK;
   qn_input_window *window = &reader->window;
@@ -111,7 +112,8 @@ static qn_status skip_row(csv_reader *reader, qn_csv_state *state, qn_error *err
       *state = qn_csv_next_state(&reader->source->dialect, *state, window->data[at], &is_end);
       reader->has_quotes |= window->data[at] == reader->source->dialect.quote;
     }
-    QN_REQUIRE(at > 0, err, QN_ERR_IO, "%s: ends before byte %" PRId64, reader->split.file->path, reader->split.end);
+    QN_REQUIRE(at > 0, err, QN_ERR_IO, "%s: ends before byte %" PRId64, reader->split.file->path,
+               reader->split.end);
     qn_input_window_skip(window, at);
   }
 
@@ -119,7 +121,8 @@ done:
   return status;
 }
 
-/// Checks, at the end of a split, that the reader of the next one will find the right state there (csv_border.h).
+/// Checks, at the end of a split, that the reader of the next one will find the right state there
+/// (csv_border.h).
 static qn_status check_border(csv_reader *reader, qn_csv_state state, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t end = reader->split.end;
@@ -132,11 +135,13 @@ static qn_status check_border(csv_reader *reader, qn_csv_state state, qn_error *
     goto done;
   }
   // without a quote in what it looks at first the other reader cannot go wrong
-  if (!reader->source->is_alone && (reader->has_quotes || state == QN_CSV_QUOTED || end - reader->split.first < NEAR_BYTES)) {
+  if (!reader->source->is_alone &&
+      (reader->has_quotes || state == QN_CSV_QUOTED || end - reader->split.first < NEAR_BYTES)) {
     QN_TRY(qn_csv_border_find(&reader->border, reader->split.file, first, end, &found, err));
   }
   QN_REQUIRE(found == state, err, QN_ERR_FORMAT,
-             "%s: the file is cut at byte %" PRId64 " for reading in parallel, and there a quoted field holds what looks "
+             "%s: the file is cut at byte %" PRId64
+             " for reading in parallel, and there a quoted field holds what looks "
              "like rows of the file; compress the file (then it is read as one piece), or mend the field",
              reader->split.file->path, end);
   reader->place = (qn_csv_place){.offset = end, .state = state};
@@ -155,7 +160,8 @@ static qn_status csv_start(qn_reader *base, int64_t split, qn_error *err) {
   reader->has_quotes = false;
   reader->n_given = 0;
   reader->wanted = FIRST_WANTED;
-  if (reader->split.file->compression != QN_COMPRESSION_NONE || reader->data_file != reader->split.file_index) {
+  if (reader->split.file->compression != QN_COMPRESSION_NONE ||
+      reader->data_file != reader->split.file_index) {
     QN_TRY(find_data(reader, err));
   }
   if (reader->split.file->compression != QN_COMPRESSION_NONE) {
@@ -185,7 +191,8 @@ done:
 static int compare_mistakes(const void *a, const void *b) {
   const qn_csv_mistake *left = a, *right = b;
   const int by_row = (left->number > right->number) - (left->number < right->number);
-  return by_row != 0 ? by_row : (left->file_column > right->file_column) - (left->file_column < right->file_column);
+  return by_row != 0 ? by_row
+                     : (left->file_column > right->file_column) - (left->file_column < right->file_column);
 }
 
 /// Collects what is wrong with the rows found last, one mistake a row, in the order of the rows.
@@ -229,8 +236,8 @@ done:
 static qn_status fail_first(csv_reader *reader, qn_error *err) {
   const qn_csv_mistake *mistake = &reader->mistakes[0];
   const qn_input_window *window = &reader->window;
-  const int64_t before = qn_csv_count_rows(&reader->source->dialect, reader->rows.n_columns, reader->split.file,
-                                           reader->data_first, window->offset);
+  const int64_t before = qn_csv_count_rows(&reader->source->dialect, reader->rows.n_columns,
+                                           reader->split.file, reader->data_first, window->offset);
 
   return qn_csv_fail_mistake(mistake, reader->split.file, before < 0 ? 0 : before + mistake->number + 1,
                              window->offset + mistake->first, err);
@@ -248,12 +255,14 @@ static qn_status reject_rows(csv_reader *reader, int64_t n_mistakes, qn_error *e
     qn_text text = {.data = window->data + mistake->first, .size = mistake->end - mistake->first};
     text.size -= text.size > 0 && text.data[text.size - 1] == '\r';
     QN_TRY(reader->source->reject(reader->source->reject_ctx, reader->split.file->path,
-                                  window->offset + mistake->first, mistake->column, mistake->reason, text, err));
+                                  window->offset + mistake->first, mistake->column, mistake->reason, text,
+                                  err));
     reader->base.n_rows_rejected++;
   }
   const bool has_numbers = rows->n_rows < rows->n_all;
   for (int64_t i = 0; i < rows->n_rows; i++) {
-    while (next_mistake < n_mistakes && (reader->mistakes[next_mistake].row < 0 || reader->mistakes[next_mistake].row < i)) {
+    while (next_mistake < n_mistakes &&
+           (reader->mistakes[next_mistake].row < 0 || reader->mistakes[next_mistake].row < i)) {
       next_mistake++;
     }
     if (next_mistake == n_mistakes || reader->mistakes[next_mistake].row != i) {
@@ -276,8 +285,8 @@ static qn_status convert_columns(csv_reader *reader, qn_error *err) {
     const int column = reader->columns[i];
     qn_column_release(&reader->made[i]);
     QN_TRY(qn_csv_convert(&reader->values, &reader->rows, reader->window.data, reader->rows.n_bytes,
-                          format->file_columns[column], qn_schema_type(format->schema, column), &reader->made[i],
-                          err));
+                          format->file_columns[column], qn_schema_type(format->schema, column),
+                          &reader->made[i], err));
   }
 
 done:
@@ -366,7 +375,8 @@ static qn_status csv_next(qn_reader *base, qn_batch **out, qn_error *err) {
       QN_TRY(make_batch(reader, out, err));
     }
     reader->n_given += rows->n_all;
-    reader->wanted = rows->n_bytes + rows->n_bytes / 8 < MOST_WANTED ? rows->n_bytes + rows->n_bytes / 8 : MOST_WANTED;
+    reader->wanted =
+        rows->n_bytes + rows->n_bytes / 8 < MOST_WANTED ? rows->n_bytes + rows->n_bytes / 8 : MOST_WANTED;
     base->n_bytes_read += window->decompressor != NULL ? window->n_bytes_read - n_read : rows->n_bytes;
     if (window->offset + rows->n_bytes >= reader->split.end) {
       QN_TRY(end_split(reader, rows->last_first, err));
@@ -435,16 +445,20 @@ done:
   return status;
 }
 
-qn_status qn_csv_source_new(const qn_file_list *files, const qn_csv_format *format, int64_t split_bytes, int n_ranks,
-                            qn_csv_reject_fn reject, void *reject_ctx, qn_source **out, qn_error *err) {
+qn_status qn_csv_source_new(const qn_file_list *files, const qn_csv_format *format, int64_t split_bytes,
+                            int n_ranks, qn_csv_reject_fn reject, void *reject_ctx, qn_source **out,
+                            qn_error *err) {
   qn_status status = QN_OK;
   csv_source *source = qn_memory_alloc(sizeof *source);
 
   QN_REQUIRE(source != NULL, err, QN_ERR_MEMORY, "no memory for a source");
-  *source = (csv_source){.base.ops = &csv_ops, .reject = reject, .reject_ctx = reject_ctx, .is_alone = n_ranks <= 1};
+  *source = (csv_source){
+      .base.ops = &csv_ops, .reject = reject, .reject_ctx = reject_ctx, .is_alone = n_ranks <= 1};
   QN_TRY(copy_format(format, &source->format, err));
-  source->dialect = (qn_csv_dialect){
-      .separator = format->separator, .quote = format->quote, .comment = format->comment, .trim = format->trim};
+  source->dialect = (qn_csv_dialect){.separator = format->separator,
+                                     .quote = format->quote,
+                                     .comment = format->comment,
+                                     .trim = format->trim};
   source->base.schema = qn_schema_share(source->format.schema);
   QN_TRY(qn_split_table_init(&source->splits, files, split_bytes, n_ranks, err));
   QN_TRY(qn_split_table_describe(&source->splits, "csv", &source->description, err));

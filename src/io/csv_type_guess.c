@@ -24,7 +24,8 @@ bool qn_csv_type_guess_is_text(const qn_csv_type_guess *guess) {
 static bool see_bool(qn_csv_type_guess *guess, const char *text, int64_t size) {
   const bool is_t = size == 1 && (*text == 't' || *text == 'T');
   const bool is_f = size == 1 && (*text == 'f' || *text == 'F');
-  const bool is_word = (size == 4 && strncasecmp(text, "true", 4) == 0) || (size == 5 && strncasecmp(text, "false", 5) == 0);
+  const bool is_word =
+      (size == 4 && strncasecmp(text, "true", 4) == 0) || (size == 5 && strncasecmp(text, "false", 5) == 0);
 
   guess->has_t |= is_t;
   guess->has_f |= is_f;
@@ -61,7 +62,8 @@ bool qn_csv_type_guess_is_usual(const qn_csv_type_guess *guess, const char *text
       (size > sign + 1 && text[sign] == '0' && is_digit(text[sign + 1]))) {
     return false;
   }
-  return (guess->dead & bit(QN_INT64)) == 0 ? qn_fast_int64(text, size, &whole) : qn_fast_float64(text, size, &number);
+  return (guess->dead & bit(QN_INT64)) == 0 ? qn_fast_int64(text, size, &whole)
+                                            : qn_fast_float64(text, size, &number);
 }
 
 static bool see_float(qn_csv_type_guess *guess, const char *text, int64_t size) {

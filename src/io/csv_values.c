@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each type has one loop over the rows that takes fields of the usual form (csv_fast_parse.h); all that is unusual,
-// quotes, nulls, blanks, long numbers, goes through qn_csv_decode_field() and column/parse.h.
+// Each type has one loop over the rows that takes fields of the usual form (csv_fast_parse.h); all that is
+// unusual, quotes, nulls, blanks, long numbers, goes through qn_csv_decode_field() and column/parse.h.
 #include "io/csv_values.h"
 #include <inttypes.h>
 #include <string.h>
@@ -105,8 +105,8 @@ static void strip_blanks(const char **text, int64_t *size) {
   }
 }
 
-/// The text between the quotes of `text`, with doubled ones halved. *is_good is false if it does not end where its
-/// quoted part does.
+/// The text between the quotes of `text`, with doubled ones halved. *is_good is false if it does not end
+/// where its quoted part does.
 static qn_status unquote(qn_csv_values *values, const char *text, int64_t size, bool *is_good, qn_text *out,
                          qn_error *err) {
   qn_status status = QN_OK;
@@ -157,9 +157,9 @@ qn_status qn_csv_decode_field(qn_csv_values *values, const char *text, int64_t s
   }
   const bool is_null_text = values->null_text != NULL && out->size == values->null_size &&
                             memcmp(out->data, values->null_text, (size_t)out->size) == 0;
-  *kind = !is_good                                                           ? QN_CSV_FIELD_BAD
+  *kind = !is_good                                                       ? QN_CSV_FIELD_BAD
           : (out->size == 0 || is_null_text) && (!is_quoted || !is_text) ? QN_CSV_FIELD_NULL
-                                                                             : QN_CSV_FIELD_TEXT;
+                                                                         : QN_CSV_FIELD_TEXT;
 
 done:
   return status;
@@ -216,7 +216,10 @@ static bool parse_bool(const char *text, int64_t size, uint8_t *out) {
 #include "io/csv_values.inc"
 
 static int hex_digit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : -1;
 }
 
 /// Writes what \x1f00 stands for; -1 if the text is not of that form.
@@ -267,7 +270,8 @@ static inline void copy_steps(uint8_t *to, const char *from, int64_t size) {
   }
 }
 
-static qn_status write_texts(conversion *c, int32_t *offsets, uint8_t *bytes, int64_t *n_bytes, qn_error *err) {
+static qn_status write_texts(conversion *c, int32_t *offsets, uint8_t *bytes, int64_t *n_bytes,
+                             qn_error *err) {
   qn_status status = QN_OK;
   const char quote = c->values->dialect->quote;
   const bool is_plain = !c->values->dialect->trim && c->values->null_text == NULL && c->type == QN_UTF8;
@@ -309,8 +313,8 @@ static bool is_ascii(const uint8_t *bytes, int64_t size) {
   return (all & 0x8080808080808080u) == 0;
 }
 
-/// Fields that are valid one by one may not be taken as one text, nor invalid ones that complete each other: only if
-/// all is ASCII, or the whole piece of the file is valid, the values need no look each.
+/// Fields that are valid one by one may not be taken as one text, nor invalid ones that complete each other:
+/// only if all is ASCII, or the whole piece of the file is valid, the values need no look each.
 static void check_utf8(conversion *c, const int32_t *offsets, const uint8_t *bytes, int64_t data_size) {
   if (is_ascii(bytes, offsets[c->rows->n_rows]) || qn_utf8_find_invalid(c->data, data_size) < 0) {
     return;
@@ -383,7 +387,8 @@ static qn_status take_validity(const conversion *c, qn_column *column, qn_error 
   column->n_nulls = c->n_nulls;
   if (c->n_nulls > 0) {
     uint8_t *bitmap = qn_memory_alloc(n_bytes);
-    QN_REQUIRE(bitmap != NULL, err, QN_ERR_MEMORY, "no memory for a column of %" PRId64 " rows", c->rows->n_rows);
+    QN_REQUIRE(bitmap != NULL, err, QN_ERR_MEMORY, "no memory for a column of %" PRId64 " rows",
+               c->rows->n_rows);
     memcpy(bitmap, c->values->validity, (size_t)n_bytes);
     if (c->rows->n_rows % 8 != 0) {
       bitmap[n_bytes - 1] &= (uint8_t)((1 << (c->rows->n_rows % 8)) - 1);

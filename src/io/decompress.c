@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One step function per library; what is shared is that a member's end starts the next member when bytes follow.
+// One step function per library; what is shared is that a member's end starts the next member when bytes
+// follow.
 #include "io/decompress.h"
 #include <bzlib.h>
 #include <inttypes.h>
@@ -11,10 +12,10 @@
 struct qn_decompressor {
   qn_compression compression;
   const char *path;
-  bool is_open;       // the library's state is initialised
-  bool is_inside;     // a member has begun and not ended
-  bool is_padding;    // gzip: zero bytes behind the last member, which tapes and block devices leave
-  int64_t n_taken;    // bytes of the file so far
+  bool is_open;    // the library's state is initialised
+  bool is_inside;  // a member has begun and not ended
+  bool is_padding; // gzip: zero bytes behind the last member, which tapes and block devices leave
+  int64_t n_taken; // bytes of the file so far
   z_stream gzip;
   bz_stream bzip2;
   ZSTD_DStream *zstd;
@@ -72,8 +73,8 @@ static unsigned clamp_size(int64_t size) {
   return (unsigned)(size < most ? size : most);
 }
 
-static qn_status step_gzip(qn_decompressor *d, const uint8_t *in, int64_t in_size, int64_t *n_taken, void *out,
-                           int64_t out_size, int64_t *n_given, qn_error *err) {
+static qn_status step_gzip(qn_decompressor *d, const uint8_t *in, int64_t in_size, int64_t *n_taken,
+                           void *out, int64_t out_size, int64_t *n_given, qn_error *err) {
   qn_status status = QN_OK;
 
   *n_taken = 0;
@@ -131,9 +132,11 @@ static qn_status step_bzip2(qn_decompressor *d, const void *in, int64_t in_size,
     QN_REQUIRE(d->is_open, err, QN_ERR_MEMORY, "%s: no memory to decompress", d->path);
   } else if (result != BZ_OK) {
     d->n_taken += *n_taken;
-    status = result == BZ_MEM_ERROR
-                 ? qn_fail(err, QN_ERR_MEMORY, "%s: no memory to decompress", d->path)
-                 : fail_damaged(d, result == BZ_DATA_ERROR_MAGIC ? "not a bzip2 stream" : "wrong checksum or code", err);
+    status =
+        result == BZ_MEM_ERROR
+            ? qn_fail(err, QN_ERR_MEMORY, "%s: no memory to decompress", d->path)
+            : fail_damaged(d, result == BZ_DATA_ERROR_MAGIC ? "not a bzip2 stream" : "wrong checksum or code",
+                           err);
   }
 
 done:
@@ -156,8 +159,8 @@ static qn_status step_zstd(qn_decompressor *d, const void *in, int64_t in_size, 
   return QN_OK;
 }
 
-qn_status qn_decompressor_step(qn_decompressor *d, const void *in, int64_t in_size, int64_t *n_taken, void *out,
-                               int64_t out_size, int64_t *n_given, qn_error *err) {
+qn_status qn_decompressor_step(qn_decompressor *d, const void *in, int64_t in_size, int64_t *n_taken,
+                               void *out, int64_t out_size, int64_t *n_given, qn_error *err) {
   qn_status status = QN_OK;
 
   *n_taken = 0;
@@ -182,8 +185,8 @@ qn_status qn_decompressor_finish(const qn_decompressor *d, qn_error *err) {
   qn_status status = QN_OK;
 
   QN_REQUIRE(!d->is_inside, err, QN_ERR_FORMAT,
-             "%s: the %s data ends too early, at byte %" PRId64 ": the file is truncated; copy it again", d->path,
-             name_of(d->compression), d->n_taken);
+             "%s: the %s data ends too early, at byte %" PRId64 ": the file is truncated; copy it again",
+             d->path, name_of(d->compression), d->n_taken);
 
 done:
   return status;

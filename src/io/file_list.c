@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resolves paths, folders and patterns to files. A path that exists is taken as it stands, even if it holds the
-// characters of a pattern.
+// Resolves paths, folders and patterns to files. A path that exists is taken as it stands, even if it holds
+// the characters of a pattern.
 #include "io/file_list.h"
 #include <dirent.h>
 #include <errno.h>
@@ -84,8 +84,8 @@ done:
   return status;
 }
 
-/// Where to look for the mistake in a path that does not exist: the first folder of it that is missing, the nearest
-/// name beside it, or where a relative path was looked for.
+/// Where to look for the mistake in a path that does not exist: the first folder of it that is missing, the
+/// nearest name beside it, or where a relative path was looked for.
 static void describe_missing(const char *path, char *hint, size_t size) {
   const char *slash = strrchr(path, '/');
   char *parent = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
@@ -98,7 +98,7 @@ static void describe_missing(const char *path, char *hint, size_t size) {
     snprintf(hint, size, "; the folder '%s' does not exist either", parent);
   } else if (parent != NULL && list_folder(parent, &names, NULL) == QN_OK) {
     const int64_t nearest = qn_nearest_name(name, (const char *const *)names.names, names.n_names);
-    if (nearest >= 0) {
+    if (nearest >= 0 && names.names != NULL) {
       snprintf(hint, size, "; did you mean '%s'?", names.names[nearest]);
     }
   }
@@ -130,8 +130,8 @@ static const char *kind_of(mode_t mode) {
                           : "something else";
 }
 
-static qn_status list_append(qn_file_list *list, const char *path, int64_t n_bytes, qn_compression compression,
-                             qn_error *err) {
+static qn_status list_append(qn_file_list *list, const char *path, int64_t n_bytes,
+                             qn_compression compression, qn_error *err) {
   qn_status status = QN_OK;
 
   if ((list->n_files & (list->n_files + 1)) == 0) { // 0, 1, 3, 7, ...: full, double it
@@ -199,8 +199,7 @@ static qn_status add_folder(qn_file_list *list, const char *path, qn_error *err)
       n_files++;
     }
   }
-  QN_REQUIRE(n_files > 0, err, QN_ERR_IO,
-             "%s: the folder holds no files%s", path,
+  QN_REQUIRE(n_files > 0, err, QN_ERR_IO, "%s: the folder holds no files%s", path,
              n_folders > 0 ? ", only folders, which are not searched; name them, or use a pattern: '*/*.csv'"
                            : " (hidden ones are not counted)");
 
@@ -228,10 +227,11 @@ static qn_status add_pattern(qn_file_list *list, const char *pattern, qn_error *
     const char *path = found.gl_pathv[i];
     struct stat about;
     QN_REQUIRE(stat(path, &about) == 0, err, QN_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-    QN_REQUIRE(!S_ISDIR(about.st_mode), err, QN_ERR_IO,
-               "%s: the pattern '%s' matches this folder; a pattern must match files only: end it in '/*', or in "
-               "the files' suffix",
-               path, pattern);
+    QN_REQUIRE(
+        !S_ISDIR(about.st_mode), err, QN_ERR_IO,
+        "%s: the pattern '%s' matches this folder; a pattern must match files only: end it in '/*', or in "
+        "the files' suffix",
+        path, pattern);
     QN_REQUIRE(S_ISREG(about.st_mode), err, QN_ERR_IO, "%s: is %s, neither file nor folder", path,
                kind_of(about.st_mode));
     QN_TRY(add_file(list, path, err));
@@ -281,7 +281,8 @@ qn_status qn_file_list_resolve(const char *paths, qn_file_list *out, qn_error *e
     }
     line += size + (line[size] == '\n');
   }
-  QN_REQUIRE(list.n_files > 0, err, QN_ERR_ARG, "no input: the list of paths is empty; give a file, a folder or a pattern");
+  QN_REQUIRE(list.n_files > 0, err, QN_ERR_ARG,
+             "no input: the list of paths is empty; give a file, a folder or a pattern");
   *out = list;
   list = (qn_file_list){0};
 
@@ -322,8 +323,9 @@ qn_status qn_file_list_decode(const void *data, int64_t size, qn_file_list *out,
     QN_REQUIRE(end - at >= (int64_t)sizeof head, err, QN_ERR_FORMAT, "%s", broken);
     memcpy(head, at, sizeof head);
     at += sizeof head;
-    QN_REQUIRE(head[0] >= 0 && head[1] >= QN_COMPRESSION_NONE && head[1] <= QN_COMPRESSION_ZSTD && head[2] >= 0 &&
-                   head[2] < end - at && memchr(at, '\0', (size_t)head[2] + 1) == at + head[2],
+    QN_REQUIRE(head[0] >= 0 && head[1] >= QN_COMPRESSION_NONE && head[1] <= QN_COMPRESSION_ZSTD &&
+                   head[2] >= 0 && head[2] < end - at &&
+                   memchr(at, '\0', (size_t)head[2] + 1) == at + head[2],
                err, QN_ERR_FORMAT, "%s", broken);
     QN_TRY(list_append(&list, at, head[0], (qn_compression)head[1], err));
     at += head[2] + 1;

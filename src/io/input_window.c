@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Filling moves the bytes that are left to the front of the buffer and reads behind them, so that a line or row always
-// lies in one piece.
+// Filling moves the bytes that are left to the front of the buffer and reads behind them, so that a line or
+// row always lies in one piece.
 #include "io/input_window.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -35,8 +35,8 @@ done:
   return status;
 }
 
-qn_status qn_input_window_start(qn_input_window *window, const qn_file *file, int64_t offset, int64_t soft_end,
-                                qn_error *err) {
+qn_status qn_input_window_start(qn_input_window *window, const qn_file *file, int64_t offset,
+                                int64_t soft_end, qn_error *err) {
   qn_status status = QN_OK;
 
   if (window->file != file) {
@@ -91,7 +91,8 @@ static qn_status read_some(qn_input_window *window, void *to, int64_t size, int6
     QN_REQUIRE(got >= 0, err, QN_ERR_IO, "%s: reading at byte %" PRId64 " failed: %s", window->file->path,
                window->read_offset, strerror(errno));
     QN_REQUIRE(got > 0, err, QN_ERR_IO,
-               "%s: the file became shorter while it was read: it had %" PRId64 " bytes and now ends before byte %" PRId64,
+               "%s: the file became shorter while it was read: it had %" PRId64
+               " bytes and now ends before byte %" PRId64,
                window->file->path, window->file->n_bytes, window->read_offset + 1);
   }
   *n_read = got;
@@ -103,7 +104,8 @@ done:
 }
 
 /// The same for a compressed file; *n_read 0: the data has ended.
-static qn_status decompress_some(qn_input_window *window, void *to, int64_t size, int64_t *n_read, qn_error *err) {
+static qn_status decompress_some(qn_input_window *window, void *to, int64_t size, int64_t *n_read,
+                                 qn_error *err) {
   qn_status status = QN_OK;
 
   for (*n_read = 0; *n_read == 0;) {
@@ -113,8 +115,8 @@ static qn_status decompress_some(qn_input_window *window, void *to, int64_t size
       QN_TRY(read_some(window, window->packed, PACKED_BYTES, &window->packed_size, err));
     }
     const bool has_ended = window->packed_size == 0;
-    QN_TRY(qn_decompressor_step(window->decompressor, window->packed + window->packed_first, window->packed_size,
-                                &n_taken, to, size, n_read, err));
+    QN_TRY(qn_decompressor_step(window->decompressor, window->packed + window->packed_first,
+                                window->packed_size, &n_taken, to, size, n_read, err));
     window->packed_first += n_taken;
     window->packed_size -= n_taken;
     if (has_ended && *n_read == 0) {
@@ -178,7 +180,8 @@ qn_status qn_input_window_fill(qn_input_window *window, int64_t wanted, const ch
     }
     window->size += n_read;
   }
-  memset(window->data + window->size, 0, QN_MEMORY_SLACK); // vector loads behind the end see the same bytes always
+  memset(window->data + window->size, 0,
+         QN_MEMORY_SLACK); // vector loads behind the end see the same bytes always
 
 done:
   return status;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Edit distance with one row of the table kept; long names are not compared, a typing mistake is not looked for there.
+// Edit distance with one row of the table kept; long names are not compared, a typing mistake is not looked
+// for there.
 #include "io/nearest_name.h"
 #include <ctype.h>
 #include <string.h>

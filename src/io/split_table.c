@@ -25,8 +25,8 @@ static int64_t splits_of(const qn_file *file, int64_t split_bytes) {
   return file->compression != QN_COMPRESSION_NONE ? 1 : (file->n_bytes - 1) / split_bytes + 1;
 }
 
-qn_status qn_split_table_init(qn_split_table *table, const qn_file_list *files, int64_t split_bytes, int n_ranks,
-                              qn_error *err) {
+qn_status qn_split_table_init(qn_split_table *table, const qn_file_list *files, int64_t split_bytes,
+                              int n_ranks, qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer encoded = {0};
   int64_t n_bytes = 0;
@@ -68,12 +68,13 @@ qn_split qn_split_table_get(const qn_split_table *table, int64_t split) {
   if (found.file->compression == QN_COMPRESSION_NONE) {
     found.first = (split - table->first_splits[low]) * table->split_bytes;
     found.end = found.file->n_bytes - found.first > table->split_bytes ? found.first + table->split_bytes
-                                                                        : found.file->n_bytes;
+                                                                       : found.file->n_bytes;
   }
   return found;
 }
 
-qn_status qn_split_table_describe(const qn_split_table *table, const char *kind, qn_buffer *out, qn_error *err) {
+qn_status qn_split_table_describe(const qn_split_table *table, const char *kind, qn_buffer *out,
+                                  qn_error *err) {
   static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"};
   qn_status status = QN_OK;
   const char *path = table->files.n_files > 0 ? table->files.files[0].path : "";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines as a source. A batch is made in three passes over a piece that fits the L2 cache: positions of the line ends,
-// UTF-8 check of the piece, and copying the lines without their ends behind each other.
+// Lines as a source. A batch is made in three passes over a piece that fits the L2 cache: positions of the
+// line ends, UTF-8 check of the piece, and copying the lines without their ends behind each other.
 #include "io/text_source.h"
 #include <inttypes.h>
 #include <string.h>
@@ -49,8 +49,8 @@ static qn_status text_open(const qn_source *source, const qn_scan *scan, qn_read
   return QN_OK;
 }
 
-/// Goes to the first line that begins at or behind the split's first byte: behind the first line end from the byte
-/// before it on.
+/// Goes to the first line that begins at or behind the split's first byte: behind the first line end from the
+/// byte before it on.
 static qn_status skip_to_line(text_reader *reader, qn_error *err) {
   qn_status status = QN_OK;
   qn_input_window *window = &reader->window;
@@ -154,7 +154,8 @@ static int64_t count_lines_before(const text_reader *reader, int64_t offset) {
   qn_input_window window = {0};
   uint32_t *ends = qn_memory_alloc((SCAN_CHUNK + QN_SCAN_SLACK) * (int64_t)sizeof *ends);
   int64_t n = 0;
-  qn_status status = ends == NULL ? QN_ERR_MEMORY : qn_input_window_start(&window, reader->split.file, 0, offset, NULL);
+  qn_status status =
+      ends == NULL ? QN_ERR_MEMORY : qn_input_window_start(&window, reader->split.file, 0, offset, NULL);
 
   while (status == QN_OK && window.offset < offset) {
     status = qn_input_window_fill(&window, 1, "line", NULL);
@@ -180,7 +181,8 @@ static qn_status check_utf8(const text_reader *reader, int64_t size, qn_error *e
   if (__builtin_expect(invalid >= 0, 0)) {
     const int64_t offset = window->offset + invalid;
     status = qn_fail(err, QN_ERR_FORMAT,
-                     "%s, line %" PRId64 " (byte offset %" PRId64 "%s): byte 0x%02x is not valid UTF-8; read the lines "
+                     "%s, line %" PRId64 " (byte offset %" PRId64
+                     "%s): byte 0x%02x is not valid UTF-8; read the lines "
                      "as bytes (qn_read_lines), or convert the file (iconv -f latin1 -t utf8)",
                      reader->split.file->path, count_lines_before(reader, offset) + 1, offset,
                      window->decompressor != NULL ? " uncompressed" : "", (uint8_t)window->data[invalid]);

@@ -76,19 +76,19 @@ done:
 
 static void rows_flow_among_many(void) {
   receiver got = {.fails_after = -1};
-  QN_CHECK_OK(qn_comm_agree(comm, claim_and_scatter(&got, 500, &kit_error), &kit_error));
+  QN_CHECK_OK(qn_comm_agree(comm, claim_and_scatter(&got, 300, &kit_error), &kit_error));
   int64_t sums[2] = {got.n_rows, got.sum};
   QN_CHECK_OK(qn_comm_reduce_int64(comm, QN_SUM, sums, 2, &kit_error));
-  QN_CHECK_INT(sums[0], 500000);
-  QN_CHECK_INT(sums[1], 500000ll * 499999 / 2);
+  QN_CHECK_INT(sums[0], 300000);
+  QN_CHECK_INT(sums[1], 300000ll * 299999 / 2);
   QN_CHECK_OK(qn_comm_agree(comm, QN_OK, &kit_error));
 }
 
 static void one_of_many_fails(void) {
   const int who = qn_comm_size(comm) * 2 / 3;
-  receiver got = {.fails_after = qn_comm_rank(comm) == who ? 500 : -1};
+  receiver got = {.fails_after = qn_comm_rank(comm) == who ? 300 : -1};
   qn_error error = {0};
-  const qn_status status = claim_and_scatter(&got, 500, &error);
+  const qn_status status = claim_and_scatter(&got, 300, &error);
   QN_CHECK_INT(qn_comm_agree(comm, status, &error), QN_ERR_CALLBACK);
   QN_CHECK_INT(error.rank, who);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// CSV: any bytes are read without harm, and the rows (those set aside too) are the same in one piece and cut at every few
-// bytes. The first bytes choose the options.
+// CSV: any bytes are read without harm, and the rows (those set aside too) are the same in one piece and cut
+// at every few bytes. The first bytes choose the options.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +12,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static qn_status take_reject(void *ctx, const char *file, int64_t byte_offset, const char *column, const char *reason,
-                             qn_text text, qn_error *err) {
+static qn_status take_reject(void *ctx, const char *file, int64_t byte_offset, const char *column,
+                             const char *reason, qn_text text, qn_error *err) {
   (void)file;
-  return qn_buffer_printf(ctx, err, "(%lld %s %s %lld)\n", (long long)byte_offset, column, reason, (long long)text.size);
+  return qn_buffer_printf(ctx, err, "(%lld %s %s %lld)\n", (long long)byte_offset, column, reason,
+                          (long long)text.size);
 }
 
 static void print_batch(const qn_batch *batch, qn_buffer *out) {
@@ -32,8 +33,8 @@ static void print_batch(const qn_batch *batch, qn_buffer *out) {
 }
 
 /// All rows at a split size; false if reading failed.
-static int read_all(const qn_file_list *files, const qn_csv_format *format, int64_t split_bytes, qn_buffer *rows,
-                    qn_buffer *rejects) {
+static int read_all(const qn_file_list *files, const qn_csv_format *format, int64_t split_bytes,
+                    qn_buffer *rows, qn_buffer *rejects) {
   qn_source *source = NULL;
   int good = qn_csv_source_new(files, format, split_bytes, 2, take_reject, rejects, &source, NULL) == QN_OK;
   int columns[1024];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines: any bytes, plain or compressed (by their first bytes), are read without harm, and the lines are the same in one
-// piece and cut at every few bytes.
+// Lines: any bytes, plain or compressed (by their first bytes), are read without harm, and the lines are the
+// same in one piece and cut at every few bytes.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,9 +63,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const qn_type type = (data[0] & 1) != 0 ? QN_UTF8 : QN_BINARY;
     const int first = read_all(&files, type, 0, &lines[0]);
     const int second = read_all(&files, type, 1 + data[0], &lines[1]);
-    if (first != second ||
-        (first && (lines[0].size != lines[1].size ||
-                   (lines[0].size > 0 && memcmp(lines[0].data, lines[1].data, (size_t)lines[0].size) != 0)))) {
+    if (first != second || (first && (lines[0].size != lines[1].size ||
+                                      (lines[0].size > 0 &&
+                                       memcmp(lines[0].data, lines[1].data, (size_t)lines[0].size) != 0)))) {
       abort();
     }
   }

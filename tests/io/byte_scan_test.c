@@ -13,7 +13,8 @@ static const qn_csv_dialect dialects[] = {{.separator = ',', .quote = '"'},
                                           {.separator = '|', .quote = '"', .comment = '#', .trim = true}};
 
 /// Random bytes with many of those that mean something; `tame`: quotes only where RFC 4180 has them.
-static void make_text(kit_random *random, const qn_csv_dialect *dialect, bool tame, char *text, int64_t size) {
+static void make_text(kit_random *random, const qn_csv_dialect *dialect, bool tame, char *text,
+                      int64_t size) {
   const char bytes[] = {dialect->separator, '\n', tame ? 'y' : dialect->quote, 'x', 'x', 'z', ' ', '#'};
   for (int64_t i = 0; i < size;) {
     if (tame && kit_random_below(random, 12) == 0 && size - i > 40) {
@@ -32,19 +33,19 @@ static void make_text(kit_random *random, const qn_csv_dialect *dialect, bool ta
   memset(text + size, dialect->quote, 64); // must not be looked at
 }
 
-static void check_scan(const qn_scan_kernels *kernels, const qn_csv_dialect *dialect, const char *text, int64_t size,
-                       int64_t cut, qn_csv_state state) {
+static void check_scan(const qn_scan_kernels *kernels, const qn_csv_dialect *dialect, const char *text,
+                       int64_t size, int64_t cut, qn_csv_state state) {
   uint32_t wanted_ends[MOST + QN_SCAN_SLACK], ends[MOST + QN_SCAN_SLACK];
   qn_csv_scan wanted = {.ends = wanted_ends, .state = state}, scan = {.ends = ends, .state = state};
   qn_csv_scan_bytes(dialect, text, 0, size, &wanted);
   kernels->scan_csv(dialect, text, 0, cut, &scan);
   kernels->scan_csv(dialect, text, cut, size, &scan);
-  const bool same = scan.n_ends == wanted.n_ends && scan.n_rows == wanted.n_rows && scan.state == wanted.state &&
-                    scan.has_quotes == wanted.has_quotes &&
+  const bool same = scan.n_ends == wanted.n_ends && scan.n_rows == wanted.n_rows &&
+                    scan.state == wanted.state && scan.has_quotes == wanted.has_quotes &&
                     memcmp(ends, wanted_ends, (size_t)wanted.n_ends * sizeof *ends) == 0;
   if (!same) {
-    printf("  kernel %s, state %d, size %d, cut %d: %.*s\n", kernels->name, (int)state, (int)size, (int)cut, (int)size,
-           text);
+    printf("  kernel %s, state %d, size %d, cut %d: %.*s\n", kernels->name, (int)state, (int)size, (int)cut,
+           (int)size, text);
   }
   QN_CHECK(same);
 }

@@ -112,7 +112,8 @@ static void damage_is_an_error_with_its_offset(void) {
   io_folder folder = io_folder_make();
   for (int k = 0; k < 3; k++) {
     qn_buffer packed = {0};
-    add_member(kinds[k], "a text with some length to it, so that there is something to damage\n", 69, &packed);
+    add_member(kinds[k], "a text with some length to it, so that there is something to damage\n", 69,
+               &packed);
     qn_buffer_append(&packed, "rubbish behind", 14, &kit_error);
     char *found = read_lines(&folder, &packed, packed.size);
     QN_CHECK(strstr(found, "packed: the ") != NULL && strstr(found, " data is damaged at byte ") != NULL);

@@ -51,13 +51,13 @@ static void files_of_the_usual_kinds_are_cut_right_everywhere(void) {
     const char *text;
     int n_columns;
   } cases[] = {
-      {"1,abc,2.5\n22,de,3\n", 3},                          // no quotes
-      {"1,\"abc\",2.5\n22,\"d,e\",3\n", 3},                 // quotes
-      {"1,\"a\nb,c,d\n\",2\n", 3},                          // line ends in quotes
-      {"1,\"\",\"\"\n2,3,4\n", 3},                          // empty fields in quotes, and only these
-      {"1,\",\",\"\n\"\n2,\"\"\"\",4\n", 3},                // fields of what else ends fields
-      {"5\",6\",x\n7,8 \"y\" z,9\n", 3},                    // quotes as inches
-      {"\"a\"\n\"b\"\n\"c\"\"d\"\n", 1},                    // one column
+      {"1,abc,2.5\n22,de,3\n", 3},           // no quotes
+      {"1,\"abc\",2.5\n22,\"d,e\",3\n", 3},  // quotes
+      {"1,\"a\nb,c,d\n\",2\n", 3},           // line ends in quotes
+      {"1,\"\",\"\"\n2,3,4\n", 3},           // empty fields in quotes, and only these
+      {"1,\",\",\"\n\"\n2,\"\"\"\",4\n", 3}, // fields of what else ends fields
+      {"5\",6\",x\n7,8 \"y\" z,9\n", 3},     // quotes as inches
+      {"\"a\"\n\"b\"\n\"c\"\"d\"\n", 1},     // one column
       {"\"1\",\"2\"\r\n\"3\",\"4\"\r\n", 2},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -136,7 +136,8 @@ static void a_quoted_text_that_looks_like_rows_is_read_right_or_refused(void) {
       QN_CHECK(strcmp(shared, (const char *)wanted.data) == 0);
     } else {
       QN_CHECK(strstr(shared, "trap.csv: the file is cut at byte ") != NULL);
-      QN_CHECK(strstr(shared, "a quoted field holds what looks like rows of the file; compress the file") != NULL);
+      QN_CHECK(strstr(shared, "a quoted field holds what looks like rows of the file; compress the file") !=
+               NULL);
     }
     free(alone);
     free(shared);

@@ -18,10 +18,12 @@ static void check(const char *text, int64_t size) {
     good &= qn_parse_int32(text, size, &slow32) && fast32 == slow32;
   }
   if (qn_fast_float64(text, size, &fast_double)) {
-    good &= qn_parse_float64(text, size, &slow_double) && memcmp(&fast_double, &slow_double, sizeof fast_double) == 0;
+    good &= qn_parse_float64(text, size, &slow_double) &&
+            memcmp(&fast_double, &slow_double, sizeof fast_double) == 0;
   }
   if (qn_fast_float32(text, size, &fast_float)) {
-    good &= qn_parse_float32(text, size, &slow_float) && memcmp(&fast_float, &slow_float, sizeof fast_float) == 0;
+    good &=
+        qn_parse_float32(text, size, &slow_float) && memcmp(&fast_float, &slow_float, sizeof fast_float) == 0;
   }
   if (qn_fast_bool(text, size, &fast_bool)) {
     good &= qn_parse_bool(text, size, &slow_bool) && fast_bool == slow_bool;
@@ -69,8 +71,8 @@ static void dates_and_times_agree(void) {
     const int minute = (int)kit_random_below(&random, 62), second = (int)kit_random_below(&random, 62);
     snprintf(value, sizeof value, "%04d-%02d-%02d", year, month, day);
     check_text(value);
-    snprintf(value, sizeof value, "%04d-%02d-%02d%c%02d:%02d:%02d", year, month, day, round % 2 ? ' ' : 'T', hour, minute,
-             second);
+    snprintf(value, sizeof value, "%04d-%02d-%02d%c%02d:%02d:%02d", year, month, day, round % 2 ? ' ' : 'T',
+             hour, minute, second);
     if (round % 5 == 0) { // one byte that is something else
       value[kit_random_below(&random, 19)] = (char)(32 + kit_random_below(&random, 90));
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Batches printed as CSV, and read back.
-#include "io/csv_format.h"
 #include <quern/appender.h>
+#include "io/csv_format.h"
 #include "io/io_fixture.h"
 
 static void fields_are_quoted_where_they_must_be(void) {
@@ -28,7 +28,8 @@ static void fields_are_quoted_where_they_must_be(void) {
 
 /// Rows with the texts that CSV makes hard.
 static qn_batch *make_hard_batch(kit_random *random, int64_t n_rows) {
-  static const char *const pieces[] = {"", "a", "\"", ",", "\n", "\r\n", "\r", " ", "\t", "\xc3\xa9", ";", "\"\"", "text", "#"};
+  static const char *const pieces[] = {"",  "a",  "\"",       ",", "\n",   "\r\n", "\r",
+                                       " ", "\t", "\xc3\xa9", ";", "\"\"", "text", "#"};
   qn_schema *schema = NULL;
   qn_appender *appender = NULL;
   qn_batch *batch = NULL;
@@ -51,7 +52,8 @@ static qn_batch *make_hard_batch(kit_random *random, int64_t n_rows) {
   return batch;
 }
 
-static void check_round_trip(const io_folder *folder, const qn_batch *batch, char separator, int64_t split_bytes) {
+static void check_round_trip(const io_folder *folder, const qn_batch *batch, char separator,
+                             int64_t split_bytes) {
   char path[400];
   qn_buffer out = {0}, schema = {0};
   QN_CHECK_OK(qn_csv_print_header(qn_batch_schema(batch), separator, &out, &kit_error));
@@ -77,8 +79,9 @@ static void what_is_printed_is_read_back(void) {
     check_round_trip(&folder, batch, ',', 1 + kit_random_below(&random, 50));
     check_round_trip(&folder, batch, '\t', 0);
     qn_batch_free(batch);
-    batch = kit_random_batch(&random, "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp",
-                             kit_random_below(&random, 200));
+    batch = kit_random_batch(
+        &random, "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp",
+        kit_random_below(&random, 200));
     check_round_trip(&folder, batch, ';', 1 + kit_random_below(&random, 3000));
     qn_batch_free(batch);
     batch = kit_random_batch(&random, "only utf8", kit_random_below(&random, 50));

@@ -9,19 +9,20 @@ typedef struct rejects {
   int64_t n;
 } rejects;
 
-static qn_status take_reject(void *ctx, const char *file, int64_t byte_offset, const char *column, const char *reason,
-                             qn_text text, qn_error *err) {
+static qn_status take_reject(void *ctx, const char *file, int64_t byte_offset, const char *column,
+                             const char *reason, qn_text text, qn_error *err) {
   rejects *taken = ctx;
   const char *slash = strrchr(file, '/');
   taken->n++;
   if (taken->fail_after > 0 && taken->n > taken->fail_after) {
     return qn_fail(err, QN_ERR_IO, "the rejects are full");
   }
-  return qn_buffer_printf(&taken->text, err, "%s@%d [%s] %s: <%.*s>\n", slash + 1, (int)byte_offset, column, reason,
-                          (int)text.size, text.data);
+  return qn_buffer_printf(&taken->text, err, "%s@%d [%s] %s: <%.*s>\n", slash + 1, (int)byte_offset, column,
+                          reason, (int)text.size, text.data);
 }
 
-static char *read_with_rejects(const char *path, const qn_csv_options *options, int64_t split_bytes, rejects *taken) {
+static char *read_with_rejects(const char *path, const qn_csv_options *options, int64_t split_bytes,
+                               rejects *taken) {
   qn_file_list files = {0};
   qn_csv_format format = {0};
   qn_source *source = NULL;
@@ -46,7 +47,8 @@ static void check_message(const io_folder *folder, const char *csv, const char *
   }
 }
 
-#define VALUE_HINT "; give the column another type by the option `schema`, or set such rows aside by the option `rejects`"
+#define VALUE_HINT                                                                                           \
+  "; give the column another type by the option `schema`, or set such rows aside by the option `rejects`"
 #define ROW_HINT "; mend the file, or set such rows aside by the option `rejects`"
 
 static void a_wrong_value_is_named_with_its_place(void) {
@@ -61,9 +63,12 @@ static void a_wrong_value_is_named_with_its_place(void) {
                 ", row 1, column 'a' (byte offset 2): '2020-02-30' is not a date" VALUE_HINT);
   check_message(&folder, "a\n1e999\n", "a float64",
                 ", row 1, column 'a' (byte offset 2): '1e999' is not a float64" VALUE_HINT);
-  check_message(&folder, "a\nmaybe\n", "a bool", ", row 1, column 'a' (byte offset 2): 'maybe' is not a bool" VALUE_HINT);
-  check_message(&folder, "a\nmaybe a text that is too long to be shown as a whole in one line of message\n", "a timestamp",
-                ", row 1, column 'a' (byte offset 2): 'maybe a text that is too long to be shown as a whole in one ...' "
+  check_message(&folder, "a\nmaybe\n", "a bool",
+                ", row 1, column 'a' (byte offset 2): 'maybe' is not a bool" VALUE_HINT);
+  check_message(&folder, "a\nmaybe a text that is too long to be shown as a whole in one line of message\n",
+                "a timestamp",
+                ", row 1, column 'a' (byte offset 2): 'maybe a text that is too long to be shown as a whole "
+                "in one ...' "
                 "is not a timestamp" VALUE_HINT);
   io_folder_remove(&folder);
 }
@@ -79,12 +84,15 @@ static void the_first_wrong_row_is_reported_whatever_its_column(void) {
 
 static void a_row_of_the_wrong_form_is_named(void) {
   io_folder folder = io_folder_make();
-  check_message(&folder, "a,b\n1,2\n3\n", "a int64", ", row 2 (byte offset 8): the row has 1 field, not 2" ROW_HINT);
-  check_message(&folder, "a,b\n1,2,3\n", "a int64", ", row 1 (byte offset 4): the row has 3 fields, not 2" ROW_HINT);
+  check_message(&folder, "a,b\n1,2\n3\n", "a int64",
+                ", row 2 (byte offset 8): the row has 1 field, not 2" ROW_HINT);
+  check_message(&folder, "a,b\n1,2,3\n", "a int64",
+                ", row 1 (byte offset 4): the row has 3 fields, not 2" ROW_HINT);
   check_message(&folder, "a,b\n1,\"2\"x\n", "b utf8",
                 ", row 1, column 'b' (byte offset 4): text follows the closing quote in \"2\"x" ROW_HINT);
   check_message(&folder, "a,b\n1,2\n3,\"4\n5,6\n", "a int64",
-                ", row 2 (byte offset 8): a quote opened in this row is not closed before the file ends: 3,\"4?5,6?" ROW_HINT);
+                ", row 2 (byte offset 8): a quote opened in this row is not closed before the file ends: "
+                "3,\"4?5,6?" ROW_HINT);
   check_message(&folder, "a,b\n1,2\n3,\xe9t\xe9\n", "a int64, b utf8",
                 ", row 2, column 'b' (byte offset 8): the text is not valid UTF-8" ROW_HINT);
   io_folder_remove(&folder);
@@ -100,20 +108,23 @@ static void invalid_bytes_that_meet_are_still_invalid(void) {
 static void malformed_rows_can_be_set_aside(void) {
   io_folder folder = io_folder_make();
   char path[400];
-  io_write_text(&folder, "a.csv",
-                "a,b\n1,x\nz,\"q\nr\"\n2\n\n3,\xff\n4,y,5\r\n5,\"z\n\"\n\"\",\"w\"v\nx,\"u\"t\n6,end\n7,\"open\n", path);
+  io_write_text(
+      &folder, "a.csv",
+      "a,b\n1,x\nz,\"q\nr\"\n2\n\n3,\xff\n4,y,5\r\n5,\"z\n\"\n\"\",\"w\"v\nx,\"u\"t\n6,end\n7,\"open\n",
+      path);
   for (int64_t split = 1; split < 80; split++) {
     rejects taken = {0};
     char *found = read_with_rejects(path, &(qn_csv_options){.schema = "a int64, b utf8"}, split, &taken);
     QN_CHECK_TEXT(found, "1|x\n5|z\n\n6|end\n");
-    QN_CHECK_TEXT((const char *)taken.text.data, "a.csv@8 [a] 'z' is not an int64: <z,\"q\nr\">\n"
-                                                 "a.csv@16 [] the row has 1 field, not 2: <2>\n"
-                                                 "a.csv@19 [b] the text is not valid UTF-8: <3,\xff>\n"
-                                                 "a.csv@23 [] the row has 3 fields, not 2: <4,y,5>\n"
-                                                 "a.csv@37 [b] text follows the closing quote in \"w\"v: <\"\",\"w\"v>\n"
-                                                 "a.csv@45 [a] 'x' is not an int64: <x,\"u\"t>\n"
-                                                 "a.csv@58 [] a quote opened in this row is not closed before the file "
-                                                 "ends: 7,\"open?: <7,\"open\n>\n");
+    QN_CHECK_TEXT((const char *)taken.text.data,
+                  "a.csv@8 [a] 'z' is not an int64: <z,\"q\nr\">\n"
+                  "a.csv@16 [] the row has 1 field, not 2: <2>\n"
+                  "a.csv@19 [b] the text is not valid UTF-8: <3,\xff>\n"
+                  "a.csv@23 [] the row has 3 fields, not 2: <4,y,5>\n"
+                  "a.csv@37 [b] text follows the closing quote in \"w\"v: <\"\",\"w\"v>\n"
+                  "a.csv@45 [a] 'x' is not an int64: <x,\"u\"t>\n"
+                  "a.csv@58 [] a quote opened in this row is not closed before the file "
+                  "ends: 7,\"open?: <7,\"open\n>\n");
     free(found);
     qn_buffer_release(&taken.text);
   }
@@ -165,7 +176,11 @@ static void row_numbers_go_on_through_a_long_file(void) {
   qn_buffer csv = {0};
   qn_buffer_printf(&csv, NULL, "a,b\n");
   for (int i = 1; i <= 40000; i++) {
-    qn_buffer_printf(&csv, NULL, i == 34567 ? "%d,\"\nx\n\"\n" : i % 1000 == 7 ? "\n%d,\"a\nb\"\n" : "%d,5\n", i);
+    qn_buffer_printf(&csv, NULL,
+                     i == 34567      ? "%d,\"\nx\n\"\n"
+                     : i % 1000 == 7 ? "\n%d,\"a\nb\"\n"
+                                     : "%d,5\n",
+                     i);
   }
   io_write(&folder, "long.csv", csv.data, csv.size, path);
   for (int64_t split = 10000; split < 200000; split += 37777) {

@@ -53,10 +53,12 @@ static void separators_are_found(void) {
 }
 
 static void types_are_found_from_the_values(void) {
-  check_sniff("a,b,c,d,e,f,g\n1,1.5,true,2020-01-01,2020-01-01 10:00:00,x,\n-2,2,false,2020-12-31,2020-01-02,,\n", &defaults,
-              ", a int64, b float64, c bool, d date, e timestamp, f utf8, g utf8");
+  check_sniff(
+      "a,b,c,d,e,f,g\n1,1.5,true,2020-01-01,2020-01-01 10:00:00,x,\n-2,2,false,2020-12-31,2020-01-02,,\n",
+      &defaults, ", a int64, b float64, c bool, d date, e timestamp, f utf8, g utf8");
   check_sniff("a,b,c\n\"1\",\"\",\"2.5\"\n,\"3\",\"\"\n", &defaults, ", a int64, b int64, c float64");
-  check_sniff("a,b,c\n0,f,1\n1,f,0\n", &defaults, ", a int64, b utf8, c int64"); // 0 and 1 are numbers; f alone is a letter
+  check_sniff("a,b,c\n0,f,1\n1,f,0\n", &defaults,
+              ", a int64, b utf8, c int64"); // 0 and 1 are numbers; f alone is a letter
   check_sniff("a,b\nt,True\nf,FALSE\n", &defaults, ", a bool, b bool");
   check_sniff("zip,n,phone,big\n01234,0,+4930,99999999999999999999\n99999,0.5,+1,1\n", &defaults,
               ", zip utf8, n float64, phone utf8, big utf8");
@@ -80,11 +82,13 @@ static void names_come_from_the_header(void) {
 
 static void a_schema_takes_the_columns_it_names(void) {
   check_sniff("a,b,c\n1,2,3\n", &(qn_csv_options){.schema = "c utf8, a float64"}, ", c utf8, a float64");
-  check_sniff("userId,movieId\n1,2\n", &(qn_csv_options){.schema = "userid int64"},
-              "! the schema's column 'userid' is not in the file; did you mean 'userId'? It has: userId, movieId");
+  check_sniff(
+      "userId,movieId\n1,2\n", &(qn_csv_options){.schema = "userid int64"},
+      "! the schema's column 'userid' is not in the file; did you mean 'userId'? It has: userId, movieId");
   check_sniff("a,b\n1,2\n", &(qn_csv_options){.schema = "something int64"},
               "! the schema's column 'something' is not in the file. It has: a, b");
-  check_sniff("1,2\n", &(qn_csv_options){.no_header = true, .schema = "x int64"}, "! the schema names 1 columns and the file has 2");
+  check_sniff("1,2\n", &(qn_csv_options){.no_header = true, .schema = "x int64"},
+              "! the schema names 1 columns and the file has 2");
 }
 
 static void what_is_no_csv_file_is_an_error(void) {
@@ -92,7 +96,9 @@ static void what_is_no_csv_file_is_an_error(void) {
   char path[400];
   check_sniff("", &defaults, "! the file is empty");
   check_sniff("\n\r\n", &defaults, "! the file is empty");
-  check_sniff("\xff\xfe" "a", &defaults, "! the file is UTF-16 or UTF-32, not UTF-8; convert it: iconv -f utf-16 -t utf-8");
+  check_sniff("\xff\xfe"
+              "a",
+              &defaults, "! the file is UTF-16 or UTF-32, not UTF-8; convert it: iconv -f utf-16 -t utf-8");
   check_sniff("a,\"b\n1,2\n", &defaults, "! a quote opened in the header is not closed before the file ends");
   check_sniff("a,b\r1,2\r", &defaults, "! lines end in \\r alone; convert the file");
   check_sniff("pr\xe9nom,b\n1,2\n", &defaults, "! the header is not valid UTF-8");
@@ -107,7 +113,10 @@ static void files_must_have_the_same_header(void) {
   io_folder folder = io_folder_make();
   char path[400];
   io_write_text(&folder, "1.csv", "a,b\n1,2\n", path);
-  io_write_text(&folder, "2.csv", "\xef\xbb\xbf" "a,\"b\"\r\n", path);
+  io_write_text(&folder, "2.csv",
+                "\xef\xbb\xbf"
+                "a,\"b\"\r\n",
+                path);
   io_write_text(&folder, "3.csv", "", path);
   char *found = sniff_paths(folder.path, &defaults);
   QN_CHECK_TEXT(found, ", a int64, b int64");
@@ -115,7 +124,8 @@ static void files_must_have_the_same_header(void) {
   io_write_text(&folder, "4.csv", "b,a\n1,2\n", path);
   found = sniff_paths(folder.path, &defaults);
   QN_CHECK(strstr(found, "4.csv: the header (b, a) is not that of ") != NULL);
-  QN_CHECK(strstr(found, "1.csv (a, b); files read together must have the same columns in the same order") != NULL);
+  QN_CHECK(strstr(found, "1.csv (a, b); files read together must have the same columns in the same order") !=
+           NULL);
   free(found);
   io_folder_remove(&folder);
 }
@@ -157,8 +167,9 @@ static void an_encoded_format_comes_back_and_a_damaged_one_does_not(void) {
   qn_buffer encoded = {0}, again = {0};
   io_write_text(&folder, "1.csv", "a;b\n1;2\n", path);
   QN_CHECK_OK(qn_file_list_resolve(path, &files, &kit_error));
-  QN_CHECK_OK(qn_csv_sniff(&files, &(qn_csv_options){.null_text = "NA", .schema = "b utf8, a int64", .trim = true}, &format,
-                           &kit_error));
+  QN_CHECK_OK(qn_csv_sniff(&files,
+                           &(qn_csv_options){.null_text = "NA", .schema = "b utf8, a int64", .trim = true},
+                           &format, &kit_error));
   QN_CHECK_OK(qn_csv_format_encode(&format, &encoded, &kit_error));
   QN_CHECK_OK(qn_csv_format_decode(encoded.data, encoded.size, &decoded, &kit_error));
   QN_CHECK_OK(qn_csv_format_encode(&decoded, &again, &kit_error));

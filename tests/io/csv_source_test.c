@@ -22,7 +22,10 @@ static void line_ends_blank_lines_and_the_last_line(void) {
   check_everywhere(&folder, "\n\r\na,b,c\n\n1,2,3\n\r\n\n4,5,6\n\n", &texts3, "1|2|3\n4|5|6\n");
   check_everywhere(&folder, "a,b,c", &texts3, "");
   check_everywhere(&folder, "a,b,c\n", &texts3, "");
-  check_everywhere(&folder, "\xef\xbb\xbf" "a,b,c\n1,2,\xe2\x82\xac\n", &texts3, "1|2|\xe2\x82\xac\n");
+  check_everywhere(&folder,
+                   "\xef\xbb\xbf"
+                   "a,b,c\n1,2,\xe2\x82\xac\n",
+                   &texts3, "1|2|\xe2\x82\xac\n");
   check_everywhere(&folder, "a,b,c\n1\r,2\r3,\r4\n", &texts3, "1\r|2\r3|\r4\n");
   io_folder_remove(&folder);
 }
@@ -36,14 +39,15 @@ static void quoted_fields_hold_what_they_like(void) {
   check_everywhere(&folder, "a,b,c\n,\"a,b,c\n1,2,3\n4,5,6\n\",\n7,8,9\n", &texts3,
                    "~|a,b,c\n1,2,3\n4,5,6\n|~\n7|8|9\n");
   // a header with a line end in it
-  check_everywhere(&folder, "a,b,\"c\nd\"\n1,2,\"3\n\"\n", &(qn_csv_options){.schema = "\"c\nd\" utf8, a int64"}, "3\n|1\n");
+  check_everywhere(&folder, "a,b,\"c\nd\"\n1,2,\"3\n\"\n",
+                   &(qn_csv_options){.schema = "\"c\nd\" utf8, a int64"}, "3\n|1\n");
   io_folder_remove(&folder);
 }
 
 static void stray_quotes_do_not_open_a_field(void) {
   io_folder folder = io_folder_make();
-  check_everywhere(&folder, "a,b,c\n5\" x 3\",6\"\",x\n\" 1\",a\"b,\"c,d\"\n1,2\",\n3,\"x,\n\",y\"\"\"\n", &texts3,
-                   "5\" x 3\"|6\"\"|x\n 1|a\"b|c,d\n1|2\"|~\n3|x,\n|y\"\"\"\n");
+  check_everywhere(&folder, "a,b,c\n5\" x 3\",6\"\",x\n\" 1\",a\"b,\"c,d\"\n1,2\",\n3,\"x,\n\",y\"\"\"\n",
+                   &texts3, "5\" x 3\"|6\"\"|x\n 1|a\"b|c,d\n1|2\"|~\n3|x,\n|y\"\"\"\n");
   io_folder_remove(&folder);
 }
 
@@ -61,37 +65,41 @@ static void every_type_is_read(void) {
   io_folder folder = io_folder_make();
   const qn_csv_options options = {
       .schema = "a bool, b int32, c int64, d float32, e float64, f utf8, g binary, h date, i timestamp"};
-  check_everywhere(&folder,
-                   "a,b,c,d,e,f,g,h,i\n"
-                   "true,-2147483648,-9223372036854775808,0.1,1e300,x,\\x00ff,2020-02-29,2020-02-29T23:59:59.5Z\n"
-                   "F,+7,12345678901234567,-2.5,.5,y,raw,0001-01-01,1969-12-31\n"
-                   " 1 , 5 ,\" 6 \",3.25,-0.0,  ,\\x0,9999-12-31,2001-02-03 04:05:06\n",
-                   &options,
-                   "t|-2147483648|-9223372036854775808|0.1|1e+300|x|\\x00ff|2020-02-29|2020-02-29 23:59:59.5\n"
-                   "f|7|12345678901234567|-2.5|0.5|y|\\x726177|0001-01-01|1969-12-31 00:00:00\n"
-                   "t|5|6|3.25|-0|  |\\x5c7830|9999-12-31|2001-02-03 04:05:06\n");
+  check_everywhere(
+      &folder,
+      "a,b,c,d,e,f,g,h,i\n"
+      "true,-2147483648,-9223372036854775808,0.1,1e300,x,\\x00ff,2020-02-29,2020-02-29T23:59:59.5Z\n"
+      "F,+7,12345678901234567,-2.5,.5,y,raw,0001-01-01,1969-12-31\n"
+      " 1 , 5 ,\" 6 \",3.25,-0.0,  ,\\x0,9999-12-31,2001-02-03 04:05:06\n",
+      &options,
+      "t|-2147483648|-9223372036854775808|0.1|1e+300|x|\\x00ff|2020-02-29|2020-02-29 23:59:59.5\n"
+      "f|7|12345678901234567|-2.5|0.5|y|\\x726177|0001-01-01|1969-12-31 00:00:00\n"
+      "t|5|6|3.25|-0|  |\\x5c7830|9999-12-31|2001-02-03 04:05:06\n");
   io_folder_remove(&folder);
 }
 
 static void comments_and_trimming(void) {
   io_folder folder = io_folder_make();
-  check_everywhere(&folder, "# \"head\na,b,c\n#x,\"y\n1,#2,3\n #,5,6\n#\n", &(qn_csv_options){.schema = texts3.schema, .comment = '#'},
-                   "1|#2|3\n #|5|6\n");
+  check_everywhere(&folder, "# \"head\na,b,c\n#x,\"y\n1,#2,3\n #,5,6\n#\n",
+                   &(qn_csv_options){.schema = texts3.schema, .comment = '#'}, "1|#2|3\n #|5|6\n");
   check_everywhere(&folder, " a , b,c\n 1 ,  \"2, 3\" ,\t\n \n4,5 , 6 \n \"q\",\"r\"\t,\" s \"\r\n",
                    &(qn_csv_options){.schema = texts3.schema, .trim = true}, "1|2, 3|~\n4|5|6\nq|r| s \n");
-  check_everywhere(&folder, "a;b;c\n'1;2';3;'it''s'\n", &(qn_csv_options){.schema = texts3.schema, .separator = ';', .quote = '\''},
+  check_everywhere(&folder, "a;b;c\n'1;2';3;'it''s'\n",
+                   &(qn_csv_options){.schema = texts3.schema, .separator = ';', .quote = '\''},
                    "1;2|3|it's\n");
   io_folder_remove(&folder);
 }
 
 static void any_subset_of_the_columns_in_any_order(void) {
   io_folder folder = io_folder_make();
-  check_everywhere(&folder, "a,b,c\r\n1,2,3\r\n4,5,6\r\n", &(qn_csv_options){.schema = "c int64, a utf8"}, "3|1\n6|4\n");
-  check_everywhere(&folder, "1,2,3\n4,5,6\n", &(qn_csv_options){.no_header = true}, "1|2|3\n4|5|6\n");
-  check_everywhere(&folder, "1,2,3\n4,5,6\n", &(qn_csv_options){.no_header = true, .schema = "x utf8, y int32, z float64"},
-                   "1|2|3\n4|5|6\n");
-  check_everywhere(&folder, "1,2,3\n4,5,6\n", &(qn_csv_options){.no_header = true, .schema = "c3 int64, c1 int32"},
+  check_everywhere(&folder, "a,b,c\r\n1,2,3\r\n4,5,6\r\n", &(qn_csv_options){.schema = "c int64, a utf8"},
                    "3|1\n6|4\n");
+  check_everywhere(&folder, "1,2,3\n4,5,6\n", &(qn_csv_options){.no_header = true}, "1|2|3\n4|5|6\n");
+  check_everywhere(&folder, "1,2,3\n4,5,6\n",
+                   &(qn_csv_options){.no_header = true, .schema = "x utf8, y int32, z float64"},
+                   "1|2|3\n4|5|6\n");
+  check_everywhere(&folder, "1,2,3\n4,5,6\n",
+                   &(qn_csv_options){.no_header = true, .schema = "c3 int64, c1 int32"}, "3|1\n6|4\n");
   io_folder_remove(&folder);
 }
 
@@ -122,9 +130,10 @@ static void rows_can_be_counted_and_columns_left_out(void) {
 
 /// A table of n rows with every kind of field, its rows as text in `wanted`.
 static void make_table(kit_random *random, int64_t n, qn_buffer *csv, qn_buffer *wanted) {
-  static const char *const fields[][2] = {{"abc", "abc"},         {"", "~"},       {"\"\"", ""},   {"\"x\ny\"", "x\ny"},
-                                          {"\"a,b\"", "a,b"},     {"5\"", "5\""},  {"\"\"\"\"", "\""}, {"\"\n\"", "\n"},
-                                          {"\",\"\",\"", ",\","}, {"x\"\"", "x\"\""}, {"\"\r\n\"", "\r\n"}};
+  static const char *const fields[][2] = {{"abc", "abc"},       {"", "~"},           {"\"\"", ""},
+                                          {"\"x\ny\"", "x\ny"}, {"\"a,b\"", "a,b"},  {"5\"", "5\""},
+                                          {"\"\"\"\"", "\""},   {"\"\n\"", "\n"},    {"\",\"\",\"", ",\","},
+                                          {"x\"\"", "x\"\""},   {"\"\r\n\"", "\r\n"}};
   qn_buffer_printf(csv, NULL, "a,b,c\n");
   for (int64_t i = 0; i < n; i++) {
     const int64_t number = kit_random_below(random, 100000), first = kit_random_below(random, 11);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The files of csv-spectrum (github.com/maxogden/csv-spectrum) and what they mean. They are not in this repository: they
-// are looked for in $QN_SHARED_DATA/messy/csvs or beside the source tree; without them this test only says so.
+// The files of csv-spectrum (github.com/maxogden/csv-spectrum) and what they mean. They are not in this
+// repository: they are looked for in $QN_SHARED_DATA/messy/csvs or beside the source tree; without them this
+// test only says so.
 #include "io/io_fixture.h"
 
 static bool find_data(char path[400]) {
@@ -8,7 +9,8 @@ static bool find_data(char path[400]) {
   if (folder != NULL) {
     snprintf(path, 400, "%s/messy/csvs", folder);
   } else {
-    snprintf(path, 400, "%.*s/../../../shared/data/messy/csvs", (int)(strrchr(__FILE__, '/') - __FILE__), __FILE__);
+    snprintf(path, 400, "%.*s/../../../shared/data/messy/csvs", (int)(strrchr(__FILE__, '/') - __FILE__),
+             __FILE__);
     if (access(path, R_OK) != 0) {
       snprintf(path, 400, "../shared/data/messy/csvs");
     }
@@ -33,7 +35,9 @@ static const struct {
     {"utf8.csv", "a utf8, b utf8, c utf8", "1|2|3\n4|5|\xca\xa4\n"},
     {"location_coordinates.csv",
      "\"Contact Phone Number\" utf8, \"Location Coordinates\" utf8, Cities utf8, Counties utf8",
-     "2095257564|37\xef\xbf\xbd" "36'37.8\"N 121\xef\xbf\xbd" "2'17.9\"W|Modesto|Stanislaus\n"},
+     "2095257564|37\xef\xbf\xbd"
+     "36'37.8\"N 121\xef\xbf\xbd"
+     "2'17.9\"W|Modesto|Stanislaus\n"},
 };
 
 /// The files here may have had their line ends changed on the way: then \r\n inside quotes is compared as \n.

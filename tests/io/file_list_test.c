@@ -128,8 +128,8 @@ static void compression_is_told_by_the_first_bytes(void) {
   io_write(&folder, "5", "BZhurra", 7, path);
   QN_CHECK_OK(qn_file_list_resolve(folder.path, &list, &kit_error));
   QN_CHECK_INT(list.n_files, 5);
-  const qn_compression wanted[5] = {QN_COMPRESSION_GZIP, QN_COMPRESSION_BZIP2, QN_COMPRESSION_ZSTD, QN_COMPRESSION_NONE,
-                                    QN_COMPRESSION_NONE};
+  const qn_compression wanted[5] = {QN_COMPRESSION_GZIP, QN_COMPRESSION_BZIP2, QN_COMPRESSION_ZSTD,
+                                    QN_COMPRESSION_NONE, QN_COMPRESSION_NONE};
   for (int64_t i = 0; i < list.n_files; i++) {
     QN_CHECK_INT(list.files[i].compression, wanted[i]);
   }

@@ -37,7 +37,8 @@ static inline void io_write(const io_folder *folder, const char *name, const voi
   }
 }
 
-static inline void io_write_text(const io_folder *folder, const char *name, const char *text, char path[400]) {
+static inline void io_write_text(const io_folder *folder, const char *name, const char *text,
+                                 char path[400]) {
   io_write(folder, name, text, (int64_t)strlen(text), path);
 }
 
@@ -64,9 +65,10 @@ static inline bool io_read_split(qn_reader *reader, int64_t split, qn_buffer *ou
   }
 }
 
-/// The rows of all splits, those with (split + 1) % n_readers == 0 first, by a reader each; columns NULL: all of them. A
-/// failure's message comes as "! ...". Free it with free().
-static inline char *io_read_columns(const qn_source *source, const int *columns, int n_columns, bool backwards) {
+/// The rows of all splits, those with (split + 1) % n_readers == 0 first, by a reader each; columns NULL: all
+/// of them. A failure's message comes as "! ...". Free it with free().
+static inline char *io_read_columns(const qn_source *source, const int *columns, int n_columns,
+                                    bool backwards) {
   qn_buffer out = {0};
   int all[64];
   qn_schema *schema = NULL;
@@ -115,7 +117,9 @@ static inline char *io_read_csv(const char *paths, const qn_csv_options *options
   char *text = NULL;
   qn_status status = qn_file_list_resolve(paths, &files, &kit_error);
   status = status == QN_OK ? qn_csv_sniff(&files, options, &format, &kit_error) : status;
-  status = status == QN_OK ? qn_csv_source_new(&files, &format, split_bytes, 2, NULL, NULL, &source, &kit_error) : status;
+  status = status == QN_OK
+               ? qn_csv_source_new(&files, &format, split_bytes, 2, NULL, NULL, &source, &kit_error)
+               : status;
   if (status == QN_OK) {
     text = io_read_all(source);
   } else if (asprintf(&text, "! %s", kit_error.message) < 0) {

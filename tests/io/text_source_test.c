@@ -44,8 +44,15 @@ static void check_lines(const io_folder *folder, const char *text, int64_t size,
 
 static void lines_are_the_same_wherever_the_file_is_cut(void) {
   io_folder folder = io_folder_make();
-  static const char *const texts[] = {"", "\n", "a", "a\n", "\n\n\n", "a\nbb\n\nccc", "one\r\ntwo\r\n\r\nthree\r",
-                                      "\r\n", "a line of some length that is longer than the splits\nb\n\nc\n",
+  static const char *const texts[] = {"",
+                                      "\n",
+                                      "a",
+                                      "a\n",
+                                      "\n\n\n",
+                                      "a\nbb\n\nccc",
+                                      "one\r\ntwo\r\n\r\nthree\r",
+                                      "\r\n",
+                                      "a line of some length that is longer than the splits\nb\n\nc\n",
                                       "gr\xc3\xbc\xc3\x9f\n\xe2\x82\xac\n"};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     const int64_t size = (int64_t)strlen(texts[i]);
@@ -60,7 +67,9 @@ static void random_lines_come_back_in_many_batches(void) {
   const int64_t size = 600000;
   char *text = malloc((size_t)size), path[400];
   for (int64_t i = 0; i < size; i++) {
-    text[i] = kit_random_below(&random, i < size / 2 ? 9 : 300) == 0 ? '\n' : (char)('a' + kit_random_below(&random, 26));
+    text[i] = kit_random_below(&random, i < size / 2 ? 9 : 300) == 0
+                  ? '\n'
+                  : (char)('a' + kit_random_below(&random, 26));
   }
   char *wanted = lines_of(text, size);
   io_write(&folder, "many.txt", text, size, path);
@@ -106,8 +115,10 @@ static void bytes_that_are_not_utf8_are_named_with_their_line(void) {
   for (int64_t split = 1; split < 21; split++) {
     qn_source *source = source_of(path, QN_UTF8, split);
     char *found = io_read_all(source);
-    QN_CHECK(strstr(found, "latin.txt, line 3 (byte offset 10): byte 0xe9 is not valid UTF-8; read the lines as bytes") !=
-             NULL);
+    QN_CHECK(
+        strstr(found,
+               "latin.txt, line 3 (byte offset 10): byte 0xe9 is not valid UTF-8; read the lines as bytes") !=
+        NULL);
     free(found);
     qn_source_free(source);
   }
@@ -173,7 +184,9 @@ static void a_file_that_shrinks_or_goes_is_an_error(void) {
   qn_source *source = source_of(path, QN_UTF8, 0);
   QN_CHECK(truncate(path, 3) == 0);
   char *found = io_read_all(source);
-  QN_CHECK(strstr(found, "the file became shorter while it was read: it had 11 bytes and now ends before byte 4") != NULL);
+  QN_CHECK(strstr(found,
+                  "the file became shorter while it was read: it had 11 bytes and now ends before byte 4") !=
+           NULL);
   free(found);
   QN_CHECK(unlink(path) == 0);
   found = io_read_all(source);

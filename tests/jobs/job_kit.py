@@ -37,7 +37,7 @@ def run_tests(tests):
                 print(f"left out {test.__name__}: {why}", flush=True)
             except Exception as wrong:  # whatever it is, the next test runs
                 n_failed += 1
-                own = [frame for frame in traceback.extract_tb(wrong.__traceback__) if frame.filename == sys.argv[0]]
+                own = [frame for frame in traceback.extract_tb(wrong.__traceback__) if os.path.basename(frame.filename) == os.path.basename(sys.argv[0])]
                 lines = ", ".join(str(frame.lineno) for frame in own)
                 print(f"FAILED   {test.__name__} (line {lines}): {type(wrong).__name__}: {wrong}", flush=True)
     print(f"{n_passed} passed, {n_failed} failed, {n_skipped} left out")
@@ -129,7 +129,7 @@ def files_below(folder):
 
 
 MPI_NOISE = re.compile(  # what a launcher adds when a program exits with an error
-    r"-{20,}\n.*?\n-{20,}\n|^\[[^\]\n]*\] .*\n|^=+\n(?:=.*\n)*|^YOUR APPLICATION TERMINATED.*\n|^mpirun: .*\n",
+    r"-{20,}\n.*?\n-{20,}\n|^\[[^\]\n]*\] .*\n|^=+\n(?:=.*\n)*|^YOUR APPLICATION TERMINATED.*\n",
     re.DOTALL | re.MULTILINE)
 
 

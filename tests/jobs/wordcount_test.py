@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from job_kit import RANKS, Skipped, make_text, read, run, run_tests, succeeds, text_folder, write
+from job_kit import RANKS, make_text, read, run, run_tests, succeeds, text_folder, write
 
 
 def files_of(folder):
@@ -23,7 +23,7 @@ def quoted(word):
 
 def counted_by_coreutils(files):
     """word,n by falling n and then by bytes, as one CSV file."""
-    script = "cat \"$@\" | tr -s ' \\t\\n\\v\\f\\r' '\\n' | sed '/^$/d' | sort | uniq -c"
+    script = "for file; do cat \"$file\"; echo; done | tr -s ' \\t\\n\\v\\f\\r' '\\n' | sed '/^$/d' | sort | uniq -c"
     done = subprocess.run(["bash", "-c", script, "count", *files], capture_output=True, check=True,
                           env={**os.environ, "LC_ALL": "C"})
     rows = [line.lstrip().split(b" ", 1) for line in done.stdout.split(b"\n") if line]
@@ -128,15 +128,19 @@ def empty_files_give_a_header(folder):
     assert counts(3, folder, write(os.path.join(folder, "blank.txt"), " \n\r\n\t")) == b"word,n\n"
 
 
-def show_replaces_what_is_no_text(folder):
-    path = write(os.path.join(folder, "a.txt"), b"\xff\xfe \xff\xfe caf\xe9\n")
-    done = run(2, "jobs/wordcount", "--output", os.path.join(folder, "o.csv"), path)
-    assert done.returncode == 0, done.stderr
-    assert read(os.path.join(folder, "o.csv")) == b"word,n\n\xff\xfe,2\ncaf\xe9,1\n"
+def what_is_no_text_is_shown_by_question_marks(folder):
+    path = write(os.path.join(folder, "a.txt"), b"\xff\xfe \xff\xfe \xff\xfe \xff\xfe caf\xc3\xa9 caf\xc3\xa9 caf\xc3\xa9 caf\xe9\n"
+                 b"\xed\xa0\x80 \xed\xa0\x80 " + b"x" * 100000)
+    done = succeeds(run(2, "jobs/wordcount", "--output", os.path.join(folder, "o.csv"), path))
+    assert read(os.path.join(folder, "o.csv")) == b"word,n\n\xff\xfe,4\ncaf\xc3\xa9,3\n\xed\xa0\x80,2\ncaf\xe9,1\n" + \
+        b"x" * 100000 + b",1\n"
+    words = [line.split()[0] for line in done.stdout.splitlines()[2:6]]
+    assert words == ["??", "café", "???", "caf?"], done.stdout
+    assert len(done.stdout) < 2000
 
 
 if __name__ == "__main__":
     sys.exit(run_tests([equals_coreutils_on_any_number_of_ranks, counts_any_bytes, counts_with_little_memory,
                         fold_counts_letters_in_lower_case, compressed_files_count_the_same,
                         folders_and_patterns_name_files, shows_the_first_words, empty_files_give_a_header,
-                        show_replaces_what_is_no_text]))
+                        what_is_no_text_is_shown_by_question_marks]))

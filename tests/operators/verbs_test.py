@@ -182,7 +182,7 @@ CASES = [
 ]
 for kind, sql in [("inner", "join"), ("left", "left join"), ("right", "right join"), ("full", "full join")]:
     CASES.append((f"join_{kind}", [("l", "select", "a", "k, g, x"), ("r", "join", "l", "b", kind, "k")],
-                  f"select coalesce(a.k, b.k), g, x, s, y from a {sql} b on a.k = b.k", False))
+                  f"select coalesce(a.k, b.k), g, x, b.s, y from a {sql} b on a.k = b.k", False))
     CASES.append((f"join_{kind}_on", [("l", "select", "a", "k, g, s"), ("r", "join", "l", "b", kind, "l.k = r.k, s", "g > 2 and y < 6")],
                   f"select a.k, g, coalesce(a.s, b.s), b.k, y from a {sql} b on a.k = b.k and a.s = b.s and g > 2 and y < 6", False))
     CASES.append((f"join_{kind}_empty", [("r", "join", "few", "none", kind, "l.k = r.k")],
@@ -244,7 +244,7 @@ def run_all(folder, database, steps, n_ranks, *arguments):
             lines.append([f"{field}@{i}" if field in own and (place == 0 or place in (2, 3)) else field
                           for place, field in enumerate(step)])
         lines.append(("-", "write", f"{case_steps[-1][0]}@{i}", f"out/{name}.csv"))
-    done = run_plan(n_ranks, lines, folder, *arguments, timeout=600)
+    done = run_plan(n_ranks, lines, folder, *arguments, timeout=200)
     if done.returncode != 0:
         return [f"exit code {done.returncode}: {done.stderr.strip()[-2000:]}"]
     failures = []
