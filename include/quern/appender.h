@@ -36,6 +36,10 @@ QN_API void qn_append_float32(qn_appender *appender, float value);
 QN_API void qn_append_float64(qn_appender *appender, double value);
 QN_API void qn_append_text(qn_appender *appender, const char *data, int64_t size);
 
+/// Local. Appends each word of a text, which is what ASCII white space separates, as a row of its own. The rows have one
+/// column, utf8 or binary. Several times as fast as finding the words and appending them one by one.
+QN_API void qn_append_words(qn_appender *appender, const char *text, int64_t size);
+
 /// Local. Appends the value at `row` of `column` (null or not) of the same type.
 QN_API void qn_append_from(qn_appender *appender, const qn_column *column, int64_t row);
 

@@ -4,6 +4,7 @@
 // not by copying.
 #include "base/memory.h"
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,4 +115,11 @@ qn_status qn_mul_size(int64_t a, int64_t b, int64_t *product, qn_error *err) {
   }
   *product = result;
   return QN_OK;
+}
+
+void qn_memory_tune(void) {
+#ifdef M_MMAP_THRESHOLD // glibc
+  mallopt(M_MMAP_THRESHOLD, 64 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#endif
 }

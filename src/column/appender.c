@@ -10,33 +10,9 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/utf8.h"
-#include "column/builder.h"
+#include "column/appender_state.h"
 
-enum { SINK_BYTES = 1 << 20, SHORT_TEXT = 16 };
-
-typedef struct {
-  unsigned accepts; // bit t: type t; bit N_TYPES: nulls; 0 after a mistake
-  qn_column_builder *builder;
-} appender_slot;
-
-enum { ACCEPTS_NULL = 1u << QN_N_TYPES };
-
-struct qn_appender {
-  int column; // the next value's
-  int n_columns;
-  appender_slot *slots;
-  int64_t n_rows;       // complete
-  int64_t n_bytes;      // of text and values in complete and incomplete rows
-  int64_t row_bytes;    // of the fixed part of a row
-  int64_t most_rows;    // the sink gets a batch from here on
-  int64_t most_bytes;   // or from here on
-  int64_t n_rows_given; // to the sink before, for messages
-  qn_batch_builder builder;
-  qn_status (*full)(void *ctx, qn_batch *batch, qn_error *err);
-  void *ctx;
-  qn_status status; // of the first mistake
-  qn_error error;
-};
+enum { SINK_BYTES = 1 << 20, SHORT_TEXT = 16, ACCEPTS_NULL = 1u << QN_N_TYPES };
 
 qn_status qn_appender_new(const qn_schema *schema, qn_appender **out, qn_error *err) {
   qn_status status = QN_OK;
@@ -53,7 +29,7 @@ qn_status qn_appender_new(const qn_schema *schema, qn_appender **out, qn_error *
   for (int i = 0; i < schema->n_columns; i++) {
     const qn_type type = schema->fields[i].type;
     appender->slots[i] =
-        (appender_slot){.accepts = (1u << type) | ACCEPTS_NULL, .builder = &appender->builder.columns[i]};
+        (qn_appender_slot){.accepts = (1u << type) | ACCEPTS_NULL, .builder = &appender->builder.columns[i]};
     appender->row_bytes += qn_type_is_text(type) ? 4 : qn_type_width(type);
   }
   *out = appender;
@@ -73,8 +49,7 @@ void qn_appender_free(qn_appender *appender) {
   free(appender);
 }
 
-// Keeps a mistake that is already in appender->error; from now on no slot takes anything.
-static void keep_mistake(qn_appender *appender, qn_status status) {
+void qn_appender_keep_mistake(qn_appender *appender, qn_status status) {
   appender->status = status;
   for (int i = 0; i < appender->n_columns; i++) {
     appender->slots[i].accepts = 0;
@@ -98,7 +73,7 @@ __attribute__((cold, noinline)) static void refuse(qn_appender *appender, const 
               "row in the order of the schema",
               appender->n_rows_given + appender->n_rows + 1, next_name(appender), given, appender->column + 1,
               appender->n_columns, qn_type_name(type));
-  keep_mistake(appender, status);
+  qn_appender_keep_mistake(appender, status);
 }
 
 // Makes a batch of the complete rows. The next rows will be of about the same size, so their memory is taken
@@ -143,10 +118,10 @@ done:
   return status;
 }
 
-__attribute__((noinline)) static void hand_over(qn_appender *appender) {
+void qn_appender_hand_over(qn_appender *appender) {
   const qn_status status = give_batch(appender, &appender->error);
   if (status != QN_OK) {
-    keep_mistake(appender, status);
+    qn_appender_keep_mistake(appender, status);
   }
 }
 
@@ -159,7 +134,7 @@ static inline void end_value(qn_appender *appender) {
   appender->n_bytes += appender->row_bytes;
   if (__builtin_expect(appender->n_rows >= appender->most_rows || appender->n_bytes >= appender->most_bytes,
                        0)) {
-    hand_over(appender);
+    qn_appender_hand_over(appender);
   }
 }
 
@@ -184,7 +159,7 @@ __attribute__((noinline)) static void append_slowly(qn_appender *appender, const
   const qn_status status =
       qn_column_builder_append_value(appender->slots[appender->column].builder, value, &appender->error);
   if (status != QN_OK) {
-    keep_mistake(appender, status);
+    qn_appender_keep_mistake(appender, status);
     return;
   }
   end_value(appender);
@@ -192,7 +167,7 @@ __attribute__((noinline)) static void append_slowly(qn_appender *appender, const
 
 __attribute__((always_inline)) static inline void
 append_fixed(qn_appender *appender, unsigned types, const char *given, const void *value, int width) {
-  const appender_slot *slot = &appender->slots[appender->column];
+  const qn_appender_slot *slot = &appender->slots[appender->column];
   if (__builtin_expect((slot->accepts & types) == 0, 0)) {
     refuse(appender, given);
     return;
@@ -231,13 +206,13 @@ void qn_append_float64(qn_appender *appender, double value) {
 }
 
 void qn_append_null(qn_appender *appender) {
-  const appender_slot *slot = &appender->slots[appender->column];
+  const qn_appender_slot *slot = &appender->slots[appender->column];
   if (slot->accepts == 0) {
     return;
   }
   const qn_status status = qn_column_builder_append_null(slot->builder, &appender->error);
   if (status != QN_OK) {
-    keep_mistake(appender, status);
+    qn_appender_keep_mistake(appender, status);
     return;
   }
   end_value(appender);
@@ -268,7 +243,7 @@ __attribute__((noinline)) static void append_text_slowly(qn_appender *appender, 
 
 done:
   if (status != QN_OK) {
-    keep_mistake(appender, status);
+    qn_appender_keep_mistake(appender, status);
   }
 }
 
@@ -326,7 +301,7 @@ static bool has_room_for_text(const qn_column_builder *builder, int64_t size) {
 }
 
 void qn_append_text(qn_appender *appender, const char *data, int64_t size) {
-  const appender_slot *slot = &appender->slots[appender->column];
+  const qn_appender_slot *slot = &appender->slots[appender->column];
   if (__builtin_expect((slot->accepts & (1u << QN_UTF8 | 1u << QN_BINARY)) == 0, 0)) {
     refuse(appender, "text");
     return;
@@ -362,7 +337,7 @@ void qn_append_text(qn_appender *appender, const char *data, int64_t size) {
 }
 
 void qn_append_from(qn_appender *appender, const qn_column *column, int64_t row) {
-  const appender_slot *slot = &appender->slots[appender->column];
+  const qn_appender_slot *slot = &appender->slots[appender->column];
   if (__builtin_expect((slot->accepts & (1u << column->type)) == 0, 0)) {
     char given[64];
     snprintf(given, sizeof given, "a value of a %s column", qn_type_name(column->type));
@@ -370,11 +345,11 @@ void qn_append_from(qn_appender *appender, const qn_column *column, int64_t row)
     return;
   }
   if (__builtin_expect((uint64_t)row >= (uint64_t)column->n_rows, 0)) {
-    keep_mistake(appender, qn_fail(&appender->error, QN_ERR_ARG,
-                                   "output row %" PRId64 ", column '%s': row %" PRId64
-                                   " of a column of %" PRId64 " rows was appended",
-                                   appender->n_rows_given + appender->n_rows + 1, next_name(appender), row,
-                                   column->n_rows));
+    qn_appender_keep_mistake(appender, qn_fail(&appender->error, QN_ERR_ARG,
+                                               "output row %" PRId64 ", column '%s': row %" PRId64
+                                               " of a column of %" PRId64 " rows was appended",
+                                               appender->n_rows_given + appender->n_rows + 1,
+                                               next_name(appender), row, column->n_rows));
     return;
   }
   if (qn_column_is_null(column, row)) {
@@ -392,7 +367,7 @@ void qn_append_from(qn_appender *appender, const qn_column *column, int64_t row)
     status = qn_column_builder_append_value(slot->builder, value, &appender->error);
   }
   if (status != QN_OK) {
-    keep_mistake(appender, status);
+    qn_appender_keep_mistake(appender, status);
     return;
   }
   end_value(appender);
@@ -407,7 +382,7 @@ qn_status qn_appender_fail(qn_appender *appender, const char *format, ...) {
   va_start(args, format);
   vsnprintf(message, sizeof message, format, args);
   va_end(args);
-  keep_mistake(appender, qn_fail(&appender->error, QN_ERR_CALLBACK, "%s", message));
+  qn_appender_keep_mistake(appender, qn_fail(&appender->error, QN_ERR_CALLBACK, "%s", message));
   return QN_ERR_CALLBACK;
 }
 
@@ -463,7 +438,7 @@ qn_status qn_appender_flush(qn_appender *appender, qn_error *err) {
   qn_status status = QN_OK;
   QN_TRY(check_complete(appender, err));
   if (appender->n_rows > 0 && appender->full != NULL) {
-    hand_over(appender);
+    qn_appender_hand_over(appender);
     QN_TRY(qn_appender_status(appender, err));
   }
 

@@ -77,6 +77,7 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
     fprintf(stderr, "%s: cannot start: %s\n", about->name, job == NULL ? "no memory" : err.message);
     exit(1); // there is nothing yet that could carry the error
   }
+  qn_memory_tune();
   job->about = about;
   job->name = about->name;
   qn_plan_init(&job->plan, job);

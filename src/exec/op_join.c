@@ -266,10 +266,6 @@ static qn_status move_build(join_state *join, qn_error *err) {
     qn_spool_free(own);
     QN_TRY(status);
   }
-  if (!join->is_broadcast && !left_lies) {
-    QN_TRY(qn_make_hash_exchange(join->run, node->inputs[0]->schema, node->left_keys, node->n_keys, join->probe,
-                                 &join->probe_exchange, err));
-  }
 
 done:
   return status;
@@ -372,10 +368,12 @@ static const qn_op_ops probe_ops = {.name = "join probe",
                                     .push = push_probe,
                                     .finish = finish_probe};
 
-// Where left rows come in: whether they must be sent is known only when the right side has been read.
+// Where left rows come in: whether they must be sent is known only when the right side has been read. The exchange is
+// there in any case, since it must be opened before those that feed it.
 static qn_status push_left(qn_op *op, const qn_batch *batch, qn_error *err) {
   const join_state *join = ((join_op *)op)->join;
-  return qn_op_push(join->probe_exchange != NULL ? join->probe_exchange : join->probe, batch, err);
+  const bool is_sent = join->probe_exchange != NULL && !join->is_broadcast;
+  return qn_op_push(is_sent ? join->probe_exchange : join->probe, batch, err);
 }
 
 static qn_status finish_left(qn_op *op, qn_error *err) {
@@ -401,6 +399,10 @@ qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op *
   QN_REQUIRE(join->columns != NULL, err, QN_ERR_MEMORY, "no memory for a join");
   QN_TRY(qn_op_new(run, &probe_ops, node, next, &join->probe, err));
   ((join_op *)join->probe)->join = join;
+  if (qn_comm_size(run->comm) > 1 && !qn_plan_is_hashed(node->inputs[0], node->left_keys, node->n_keys)) {
+    QN_TRY(qn_make_hash_exchange(run, node->inputs[0]->schema, node->left_keys, node->n_keys, join->probe,
+                                 &join->probe_exchange, err));
+  }
   QN_TRY(qn_op_new(run, &left_ops, node, join->probe, probe, err));
   ((join_op *)*probe)->join = join;
   QN_TRY(qn_op_new(run, &build_ops, node, NULL, build, err));

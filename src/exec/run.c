@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "exec/job_state.h"
 #include "exec/rejects.h"
+#include "exec/sinks.h"
 
 // Room for one more in an array that doubles; entries are pointers or small structs in malloc memory.
 static qn_status make_room(void *array, int n, int *capacity, size_t entry_size, qn_error *err) {
@@ -96,14 +97,10 @@ done:
   return status;
 }
 
-qn_status qn_run_plan(qn_job *job, const qn_dataset *dataset, const qn_sink *sink) {
+static qn_status run_once(qn_job *job, const qn_dataset *dataset, const qn_sink *sink) {
   qn_error err = {0};
   qn_run run = {.job = job, .comm = job->comm, .scratch = job->scratch};
 
-  if (dataset == NULL || dataset->status != QN_OK || qn_job_check(job, NULL) != QN_OK) {
-    const qn_status known = qn_job_check(job, NULL);
-    return known != QN_OK ? known : QN_ERR_ARG;
-  }
   qn_status status = qn_comm_agree(run.comm, run_here(&run, dataset, sink, &err), &err);
   if (status == QN_OK && sink->commit != NULL) {
     status = qn_comm_agree(run.comm, sink->commit(sink->ctx, &run, &err), &err);
@@ -114,4 +111,53 @@ qn_status qn_run_plan(qn_job *job, const qn_dataset *dataset, const qn_sink *sin
   run.has_succeeded = status == QN_OK;
   close_run(&run);
   return qn_job_keep_error(job, status, &err);
+}
+
+// ways[id]: on how many ways a run of `root` comes to a node: 0, 1, or 2 for more. What lies below a cache is run once
+// for it. Inputs are made before what reads them, so their ids are smaller.
+static void count_ways(const qn_dataset *root, uint8_t *ways) {
+  ways[root->id] = 1;
+  for (int id = root->id; id >= 0; id--) {
+    const qn_dataset *node = root->plan->nodes[id];
+    const bool is_cache = node->kind == QN_NODE_CACHE;
+    const int more = is_cache && ways[id] > 0 ? 1 : ways[id];
+    for (int i = 0; i < node->n_inputs && !(is_cache && *node->cached != NULL); i++) {
+      const int sum = ways[node->inputs[i]->id] + more;
+      ways[node->inputs[i]->id] = sum > 2 ? 2 : (uint8_t)sum;
+    }
+  }
+}
+
+// A run goes through a plan as through a tree. So that a cache which several of its branches read is made once, it is
+// filled before; without that a loop over cached datasets would take exponential time.
+static qn_status fill_shared_caches(qn_job *job, const qn_dataset *root) {
+  qn_status status = QN_OK;
+  qn_error err = {0};
+  uint8_t *ways = calloc((size_t)root->id + 1, 1);
+
+  if (ways == NULL) {
+    status = qn_fail(&err, QN_ERR_MEMORY, "no memory to run a plan");
+  } else {
+    count_ways(root, ways);
+  }
+  status = qn_job_keep_error(job, qn_comm_agree(job->comm, status, &err), &err);
+  for (int id = 0; id < root->id && status == QN_OK; id++) {
+    const qn_dataset *node = root->plan->nodes[id];
+    if (ways[id] > 1 && node->kind == QN_NODE_CACHE && *node->cached == NULL) {
+      qn_count_sink count = {0};
+      const qn_sink sink = qn_count_sink_of(&count);
+      status = run_once(job, node, &sink);
+    }
+  }
+  free(ways);
+  return status;
+}
+
+qn_status qn_run_plan(qn_job *job, const qn_dataset *dataset, const qn_sink *sink) {
+  if (dataset == NULL || dataset->status != QN_OK || qn_job_check(job, NULL) != QN_OK) {
+    const qn_status known = qn_job_check(job, NULL);
+    return known != QN_OK ? known : QN_ERR_ARG;
+  }
+  const qn_status status = fill_shared_caches(job, dataset);
+  return status != QN_OK ? status : run_once(job, dataset, sink);
 }

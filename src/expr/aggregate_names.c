@@ -34,9 +34,12 @@ static const struct {
   const char *name;
   qn_window_kind kind;
 } windows[] = {
-    {"row_number", QN_WINDOW_ROW_NUMBER}, {"rank", QN_WINDOW_RANK},
-    {"dense_rank", QN_WINDOW_DENSE_RANK}, {"lag", QN_WINDOW_LAG},
-    {"lead", QN_WINDOW_LEAD},             {"first_value", QN_WINDOW_FIRST_VALUE},
+    {"row_number", QN_WINDOW_ROW_NUMBER},
+    {"rank", QN_WINDOW_RANK},
+    {"dense_rank", QN_WINDOW_DENSE_RANK},
+    {"lag", QN_WINDOW_LAG},
+    {"lead", QN_WINDOW_LEAD},
+    {"first_value", QN_WINDOW_FIRST_VALUE},
     {"last_value", QN_WINDOW_LAST_VALUE},
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of aggregates and window functions, for the lists that take them and for the messages where they have no place.
+// Names of aggregates and window functions, for the lists that take them and for the messages where they have
+// no place.
 #pragma once
 #include <stdbool.h>
 #include "expr/expr.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Arithmetic on numbers, and of dates with numbers of days. Overflow, underflow of floats and division by zero are
-// errors, as in PostgreSQL.
+// Arithmetic on numbers, and of dates with numbers of days. Overflow, underflow of floats and division by
+// zero are errors, as in PostgreSQL.
 #include <float.h>
 #include <math.h>
 #include "expr/function_table.h"
@@ -64,36 +64,50 @@ static qn_status bit_not_int64(qn_call *call, qn_error *err) {
 #define IN int64_t
 #define OUT int64_t
 #define NAME shift_left_int64
-#define COMPUTE(x, y) (uint64_t)(x) << ((uint64_t)(y) & 63)
+#define COMPUTE(x, y) (uint64_t)(x) << ((uint64_t)(y)&63)
 #include "expr/elementwise.inc"
 #define NAME shift_right_int64
-#define COMPUTE(x, y) (x) >> ((uint64_t)(y) & 63)
+#define COMPUTE(x, y) (x) >> ((uint64_t)(y)&63)
 #include "expr/elementwise.inc"
 #undef IN
 #undef OUT
 #define IN int32_t
 #define OUT int32_t
 #define NAME shift_left_int32
-#define COMPUTE(x, y) (uint32_t)(x) << ((uint32_t)(y) & 31)
+#define COMPUTE(x, y) (uint32_t)(x) << ((uint32_t)(y)&31)
 #include "expr/elementwise.inc"
 #define NAME shift_right_int32
-#define COMPUTE(x, y) (x) >> ((uint32_t)(y) & 31)
+#define COMPUTE(x, y) (x) >> ((uint32_t)(y)&31)
 #include "expr/elementwise.inc"
 
-#define BINARY(name, type, kernel, flags) {name, 2, {type, type}, type, kernel, flags, NULL}
-#define UNARY(name, type, kernel, flags) {name, 1, {type}, type, kernel, flags, NULL}
+// Safe with a constant divisor, but for 0 and -1 (the least integer has no opposite).
+static qn_status prepare_divisor(qn_binder *binder, int location, const qn_expr *const *args, int n_args,
+                                 const void **data) {
+  (void)binder, (void)location, (void)n_args;
+  if (args[1]->kind == QN_EXPR_CONSTANT && !qn_expr_is_null_constant(args[1])) {
+    const qn_column *value = args[1]->value;
+    const int64_t divisor = value->type == QN_INT32 ? qn_column_int32(value, 0) : qn_column_int64(value, 0);
+    *data = divisor != 0 && divisor != -1 ? qn_call_is_safe : NULL;
+  }
+  return QN_OK;
+}
+
+#define DIVISION(name, type, kernel)                                                                         \
+  { name, 2, {type, type}, type, kernel, QN_CALL_FAILS_UNPREPARED, prepare_divisor }
+#define BINARY(name, type, kernel, flags)                                                                    \
+  { name, 2, {type, type}, type, kernel, flags, NULL }
+#define UNARY(name, type, kernel, flags)                                                                     \
+  { name, 1, {type}, type, kernel, flags, NULL }
 #define INTEGERS(type, c_type, suffix)                                                                       \
   BINARY("+", type, add_##c_type, QN_CALL_CAN_FAIL), BINARY("-", type, subtract_##c_type, QN_CALL_CAN_FAIL), \
-      BINARY("*", type, multiply_##c_type, QN_CALL_CAN_FAIL),                                                \
-      BINARY("/", type, divide_##c_type, QN_CALL_CAN_FAIL),                                                  \
-      BINARY("%", type, modulo_##c_type, QN_CALL_CAN_FAIL),                                                  \
-      BINARY("mod", type, modulo_##c_type, QN_CALL_CAN_FAIL),                                                \
-      BINARY("div", type, divide_##c_type, QN_CALL_CAN_FAIL), BINARY("&", type, bit_and_##c_type, 0),        \
+      BINARY("*", type, multiply_##c_type, QN_CALL_CAN_FAIL), DIVISION("/", type, divide_##c_type),          \
+      DIVISION("%", type, modulo_##c_type), DIVISION("mod", type, modulo_##c_type),                          \
+      DIVISION("div", type, divide_##c_type), BINARY("&", type, bit_and_##c_type, 0),                        \
       BINARY("|", type, bit_or_##c_type, 0), BINARY("#", type, bit_xor_##c_type, 0),                         \
       BINARY("<<", type, shift_left_##suffix, 0), BINARY(">>", type, shift_right_##suffix, 0),               \
-      UNARY("-", type, negate_##c_type, QN_CALL_CAN_FAIL), UNARY("abs", type, abs_##c_type, QN_CALL_CAN_FAIL), \
-      UNARY("@", type, abs_##c_type, QN_CALL_CAN_FAIL), UNARY("~", type, bit_not_##suffix, 0),               \
-      UNARY("+", type, unchanged, 0)
+      UNARY("-", type, negate_##c_type, QN_CALL_CAN_FAIL),                                                   \
+      UNARY("abs", type, abs_##c_type, QN_CALL_CAN_FAIL), UNARY("@", type, abs_##c_type, QN_CALL_CAN_FAIL),  \
+      UNARY("~", type, bit_not_##suffix, 0), UNARY("+", type, unchanged, 0)
 #define FLOATS(type, c_type)                                                                                 \
   BINARY("+", type, add_##c_type, QN_CALL_CAN_FAIL), BINARY("-", type, subtract_##c_type, QN_CALL_CAN_FAIL), \
       BINARY("*", type, multiply_##c_type, QN_CALL_CAN_FAIL),                                                \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lists of aggregates. An item is one call of an aggregate; what is to be computed from several of them is a select
-// behind the reduce.
+// Lists of aggregates. An item is one call of an aggregate; what is to be computed from several of them is a
+// select behind the reduce.
 #include <string.h>
 #include "base/check.h"
 #include "expr/aggregate_names.h"
@@ -12,8 +12,9 @@ static int place_of(const qn_binder *binder, const qn_expr *expr) {
 
 static qn_status check_clauses(const qn_binder *binder, const json_t *call, int location) {
   if (json_object_get(call, "over") != NULL) {
-    return qn_bind_fail(binder, QN_ERR_ARG, location, "'over' has no place here: a window's partition and order are given "
-                                                      "apart from its functions");
+    return qn_bind_fail(binder, QN_ERR_ARG, location,
+                        "'over' has no place here: a window's partition and order are given "
+                        "apart from its functions");
   }
   if (json_object_get(call, "agg_order") != NULL || json_object_get(call, "agg_within_group") != NULL) {
     return qn_bind_fail(binder, QN_ERR_ARG, location, "an order inside an aggregate is not supported");
@@ -34,7 +35,8 @@ qn_status qn_bind_call_of_list(qn_binder *binder, const json_t *node, const char
   *out = (qn_bound_call){.location = qn_tree_location(inside)};
   if (kind == NULL || call == NULL) {
     return qn_bind_fail(binder, QN_ERR_ARG, out->location,
-                        "each item here is one of %s, as sum(x); compute further with a select behind it", kinds);
+                        "each item here is one of %s, as sum(x); compute further with a select behind it",
+                        kinds);
   }
   out->name = qn_tree_name(json_object_get(call, "funcname"), &n);
   QN_TRY(check_clauses(binder, call, out->location));
@@ -67,21 +69,25 @@ typedef struct aggregate_list {
 } aggregate_list;
 
 static qn_status fail_unknown(const qn_binder *binder, const qn_bound_call *call) {
-  static const char *const names[] = {"count",   "sum",         "min",       "max",   "avg",      "variance",
-                                      "stddev",  "var_pop",     "any_value", "first", "bool_and", "bool_or",
-                                      "var_samp", "stddev_pop", "approx_count_distinct", "approx_quantile"};
+  static const char *const names[] = {
+      "count",          "sum",     "min",      "max",        "avg",
+      "variance",       "stddev",  "var_pop",  "any_value",  "first",
+      "bool_and",       "bool_or", "var_samp", "stddev_pop", "approx_count_distinct",
+      "approx_quantile"};
   qn_name_hint hint = {.wanted = call->name};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     qn_name_hint_offer(&hint, names[i]);
   }
   if (qn_window_is_name(call->name)) {
-    return qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() is a window function, not an aggregate", call->name);
+    return qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() is a window function, not an aggregate",
+                        call->name);
   }
   return qn_bind_fail(binder, QN_ERR_ARG, call->location, "there is no aggregate %s()%s%s%s", call->name,
                       hint.nearest != NULL ? "; did you mean " : "; there are ",
-                      hint.nearest != NULL ? hint.nearest
-                                           : "count, sum, min, max, avg, variance, stddev, var_pop, stddev_pop, first, "
-                                             "any_value, bool_and, bool_or, approx_count_distinct and approx_quantile",
+                      hint.nearest != NULL
+                          ? hint.nearest
+                          : "count, sum, min, max, avg, variance, stddev, var_pop, stddev_pop, first, "
+                            "any_value, bool_and, bool_or, approx_count_distinct and approx_quantile",
                       hint.nearest != NULL ? "()?" : "");
 }
 
@@ -91,7 +97,8 @@ static qn_status read_fraction(qn_binder *binder, const qn_expr *arg, double *ou
   const bool is_number = arg->kind == QN_EXPR_CONSTANT && !qn_expr_is_null_constant(arg);
   const double value = is_number ? qn_column_float64(arg->value, 0) : -1;
   if (!(value >= 0 && value <= 1)) {
-    return qn_bind_fail(binder, QN_ERR_ARG, place_of(binder, arg), "the fraction must be a constant from 0 to 1");
+    return qn_bind_fail(binder, QN_ERR_ARG, place_of(binder, arg),
+                        "the fraction must be a constant from 0 to 1");
   }
   *out = value;
 
@@ -113,8 +120,9 @@ static qn_status set_distinct(qn_binder *binder, const qn_bound_call *call, qn_a
     return QN_OK;
   case QN_AGG_COUNT_ROWS:
   case QN_AGG_APPROX_QUANTILE:
-    return call->is_distinct ? qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() takes no distinct", call->name)
-                             : QN_OK;
+    return call->is_distinct
+               ? qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() takes no distinct", call->name)
+               : QN_OK;
   default:
     return QN_OK;
   }
@@ -151,7 +159,7 @@ static qn_status bind_aggregate(qn_binder *binder, const qn_bound_call *call, qn
   const int n_wanted = call->is_star ? 0 : out->kind == QN_AGG_APPROX_QUANTILE && !is_median ? 2 : 1;
   if (call->n_args != n_wanted) {
     return qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() takes %s", call->name,
-                        n_wanted == 2 ? "a value and a fraction, as approx_quantile(x, 0.9)"
+                        n_wanted == 2               ? "a value and a fraction, as approx_quantile(x, 0.9)"
                         : out->kind == QN_AGG_COUNT ? "one argument, or '*'"
                                                     : "one argument");
   }
@@ -189,8 +197,8 @@ done:
   return status;
 }
 
-qn_status qn_aggregates_bind(const char *text, const qn_schema *schema, qn_arena *arena, qn_aggregate **out, int *n,
-                             qn_error *err) {
+qn_status qn_aggregates_bind(const char *text, const qn_schema *schema, qn_arena *arena, qn_aggregate **out,
+                             int *n, qn_error *err) {
   qn_status status = QN_OK;
   qn_binder binder;
   aggregate_list list = {0};

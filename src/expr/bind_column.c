@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Column names. The parser puts unquoted names into lower case, as SQL wants, but the columns of files are often named
-// userId: an unquoted name that no column has exactly stands for the one column that it is but for letter case.
+// Column names. The parser puts unquoted names into lower case, as SQL wants, but the columns of files are
+// often named userId: an unquoted name that no column has exactly stands for the one column that it is but
+// for letter case.
 #include <string.h>
 #include <strings.h>
 #include "base/check.h"
@@ -14,7 +15,8 @@ typedef struct reference {
 } reference;
 
 static bool takes(const qn_scope *scope, const reference *ref) {
-  return ref->qualifier == NULL || (scope->qualifier != NULL && strcmp(scope->qualifier, ref->qualifier) == 0);
+  return ref->qualifier == NULL ||
+         (scope->qualifier != NULL && strcmp(scope->qualifier, ref->qualifier) == 0);
 }
 
 static bool matches(const reference *ref, const char *name, bool ignores_case) {
@@ -60,8 +62,8 @@ static qn_status fail_unknown(const qn_binder *binder, const reference *ref) {
                          qn_buffer_terminate(&names, NULL) == QN_OK;
   qn_status status;
   if (hint.nearest != NULL) {
-    status = qn_bind_fail(binder, QN_ERR_ARG, ref->location, "there is no column '%s'; did you mean '%s'?", ref->name,
-                          hint.nearest);
+    status = qn_bind_fail(binder, QN_ERR_ARG, ref->location, "there is no column '%s'; did you mean '%s'?",
+                          ref->name, hint.nearest);
   } else {
     status = qn_bind_fail(binder, QN_ERR_ARG, ref->location, "there is no column '%s'%s%.400s", ref->name,
                           has_names ? "; there are: " : "", has_names ? (const char *)names.data : "");
@@ -72,11 +74,13 @@ static qn_status fail_unknown(const qn_binder *binder, const reference *ref) {
 
 static qn_status fail_ambiguous(const qn_binder *binder, const reference *ref) {
   if (binder->n_scopes == 2 && ref->qualifier == NULL) {
-    return qn_bind_fail(binder, QN_ERR_ARG, ref->location, "both sides have a column '%s'; write %s.%s or %s.%s",
-                        ref->name, binder->scopes[0].qualifier, ref->name, binder->scopes[1].qualifier, ref->name);
+    return qn_bind_fail(binder, QN_ERR_ARG, ref->location,
+                        "both sides have a column '%s'; write %s.%s or %s.%s", ref->name,
+                        binder->scopes[0].qualifier, ref->name, binder->scopes[1].qualifier, ref->name);
   }
   return qn_bind_fail(binder, QN_ERR_ARG, ref->location,
-                      "several columns are named '%s' but for letter case; write the name in double quotes", ref->name);
+                      "several columns are named '%s' but for letter case; write the name in double quotes",
+                      ref->name);
 }
 
 static qn_status find_qualifier(const qn_binder *binder, const reference *ref) {
@@ -86,11 +90,12 @@ static qn_status find_qualifier(const qn_binder *binder, const reference *ref) {
     }
   }
   if (binder->n_scopes == 2) {
-    return qn_bind_fail(binder, QN_ERR_ARG, ref->location, "'%s' names no side; columns are written %s.name and %s.name",
-                        ref->qualifier, binder->scopes[0].qualifier, binder->scopes[1].qualifier);
+    return qn_bind_fail(binder, QN_ERR_ARG, ref->location,
+                        "'%s' names no side; columns are written %s.name and %s.name", ref->qualifier,
+                        binder->scopes[0].qualifier, binder->scopes[1].qualifier);
   }
-  return qn_bind_fail(binder, QN_ERR_ARG, ref->location, "columns have no qualifier here; write '%s' without '%s.'",
-                      ref->name, ref->qualifier);
+  return qn_bind_fail(binder, QN_ERR_ARG, ref->location,
+                      "columns have no qualifier here; write '%s' without '%s.'", ref->name, ref->qualifier);
 }
 
 static qn_status read_reference(const qn_binder *binder, const json_t *ref, reference *out) {
@@ -99,7 +104,8 @@ static qn_status read_reference(const qn_binder *binder, const json_t *ref, refe
   *out = (reference){.location = qn_tree_location(ref)};
   for (size_t i = 0; i < json_array_size(fields); i++) {
     if (json_object_get(json_array_get(fields, i), "A_Star") != NULL) {
-      return qn_bind_fail(binder, QN_ERR_ARG, out->location, "'*' stands for all columns only as a whole item of a list");
+      return qn_bind_fail(binder, QN_ERR_ARG, out->location,
+                          "'*' stands for all columns only as a whole item of a list");
     }
   }
   out->name = qn_tree_name(fields, &n);

@@ -108,7 +108,8 @@ qn_status qn_bind_bool_test(qn_binder *binder, const json_t *node, const qn_expr
   QN_TRY(qn_bind_bool(binder, json_object_get(node, "arg"), "what stands before 'is'", &arg));
   for (size_t i = 0; kind != NULL && i < sizeof tests / sizeof *tests; i++) {
     if (strcmp(tests[i].kind, kind) == 0) {
-      const qn_function *nulls = strstr(kind, "NOT") != NULL ? &qn_function_is_not_null : &qn_function_is_null;
+      const qn_function *nulls =
+          strstr(kind, "NOT") != NULL ? &qn_function_is_not_null : &qn_function_is_null;
       function = tests[i].name == NULL ? nulls : qn_function_find(tests[i].name, &type, 1);
     }
   }
@@ -122,7 +123,8 @@ done:
 }
 
 // `case x when 1 ...` compares x for every branch.
-static qn_status bind_when(qn_binder *binder, const json_t *when, const qn_expr *subject, const qn_expr **out) {
+static qn_status bind_when(qn_binder *binder, const json_t *when, const qn_expr *subject,
+                           const qn_expr **out) {
   qn_status status = QN_OK;
   const json_t *node = json_object_get(when, "expr");
   if (subject == NULL) {
@@ -136,8 +138,8 @@ done:
 }
 
 // conditions and results as bound: args 0, 2, ... and 1, 3, ..., the else last.
-static qn_status bind_branches(qn_binder *binder, const json_t *node, const qn_expr *subject, const qn_expr **args,
-                               int n_branches) {
+static qn_status bind_branches(qn_binder *binder, const json_t *node, const qn_expr *subject,
+                               const qn_expr **args, int n_branches) {
   qn_status status = QN_OK;
   const json_t *branches = json_object_get(node, "args");
   const json_t *otherwise = json_object_get(node, "defresult");
@@ -182,7 +184,8 @@ qn_status qn_bind_case(qn_binder *binder, const json_t *node, const qn_expr **ou
   for (int i = 0; i <= n_branches; i++) {
     results[i] = i < n_branches ? args[2 * i + 1] : args[2 * n_branches];
   }
-  QN_TRY(qn_bind_common_type(binder, results, n_branches + 1, false, location, "the results of a case", &type));
+  QN_TRY(
+      qn_bind_common_type(binder, results, n_branches + 1, false, location, "the results of a case", &type));
   for (int i = 0; i <= n_branches; i++) {
     const qn_expr **result = i < n_branches ? &args[2 * i + 1] : &args[2 * n_branches];
     binder->lazy++;
@@ -237,8 +240,10 @@ qn_status qn_bind_min_max(qn_binder *binder, const json_t *node, const qn_expr *
   qn_type type = QN_UTF8;
   const int location = qn_tree_location(node);
   QN_TRY(bind_all(binder, json_object_get(node, "args"), 0, &args, &n));
-  QN_TRY(coerce_all(binder, args, n, location, is_least ? "the arguments of least" : "the arguments of greatest", &type));
-  QN_TRY(qn_new_call(binder, is_least ? &qn_function_least : &qn_function_greatest, type, location, args, n, NULL, out));
+  QN_TRY(coerce_all(binder, args, n, location,
+                    is_least ? "the arguments of least" : "the arguments of greatest", &type));
+  QN_TRY(qn_new_call(binder, is_least ? &qn_function_least : &qn_function_greatest, type, location, args, n,
+                     NULL, out));
 
 done:
   return status;
@@ -261,8 +266,8 @@ done:
   return status;
 }
 
-qn_status qn_bind_in(qn_binder *binder, int location, const qn_expr *left, const json_t *items, bool is_negated,
-                     const qn_expr **out) {
+qn_status qn_bind_in(qn_binder *binder, int location, const qn_expr *left, const json_t *items,
+                     bool is_negated, const qn_expr **out) {
   qn_status status = QN_OK;
   const qn_expr **args = NULL;
   const qn_in_list *list = NULL;
@@ -272,7 +277,8 @@ qn_status qn_bind_in(qn_binder *binder, int location, const qn_expr *left, const
 
   QN_TRY(bind_all(binder, items, 1, &args, &n));
   if (n == 0) {
-    return qn_bind_fail(binder, QN_ERR_ARG, location, "'in' wants a list of values; queries are not supported here");
+    return qn_bind_fail(binder, QN_ERR_ARG, location,
+                        "'in' wants a list of values; queries are not supported here");
   }
   args[n] = left;
   QN_TRY(qn_bind_common_type(binder, args, n + 1, true, location, "the values of 'in'", &type));

@@ -43,7 +43,8 @@ static void add_candidate(choice *all, const qn_function *function) {
   char one[120];
   int n = snprintf(one, sizeof one, "%s(", function->name);
   for (int i = 0; i < function->n_args; i++) {
-    n += snprintf(one + n, sizeof one - (size_t)n, "%s%s", i > 0 ? ", " : "", qn_type_name(function->args[i]));
+    n +=
+        snprintf(one + n, sizeof one - (size_t)n, "%s%s", i > 0 ? ", " : "", qn_type_name(function->args[i]));
   }
   snprintf(one + n, sizeof one - (size_t)n, ")");
   if (size + strlen(one) + 8 < sizeof all->candidates) {
@@ -86,8 +87,14 @@ static void describe_args(const qn_expr *const *args, int n_args, char *out, siz
 }
 
 static bool is_not_offered(const char *name) {
-  static const char *const names[] = {"random", "now",          "clock_timestamp",   "timeofday",
-                                      "setseed", "gen_random_uuid", "statement_timestamp", "transaction_timestamp"};
+  static const char *const names[] = {"random",
+                                      "now",
+                                      "clock_timestamp",
+                                      "timeofday",
+                                      "setseed",
+                                      "gen_random_uuid",
+                                      "statement_timestamp",
+                                      "transaction_timestamp"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (strcmp(names[i], name) == 0) {
       return true;
@@ -99,23 +106,26 @@ static bool is_not_offered(const char *name) {
 static qn_status fail_unknown(const qn_binder *binder, const char *name, int location) {
   const char *near = qn_function_suggest(name);
   if (is_not_offered(name)) {
-    return qn_bind_fail(binder, QN_ERR_ARG, location,
-                        "%s() is not offered: a job must give the same answer on every run and any number of ranks; "
-                        "pass a constant, or use hash64() of a column",
-                        name);
+    return qn_bind_fail(
+        binder, QN_ERR_ARG, location,
+        "%s() is not offered: a job must give the same answer on every run and any number of ranks; "
+        "pass a constant, or use hash64() of a column",
+        name);
   }
   if (qn_aggregate_is_name(name)) {
-    return qn_bind_fail(binder, QN_ERR_ARG, location,
-                        "%s() is an aggregate; it has no place in an expression over single rows, only among the "
-                        "aggregates of a reduce or the functions of a window",
-                        name);
+    return qn_bind_fail(
+        binder, QN_ERR_ARG, location,
+        "%s() is an aggregate; it has no place in an expression over single rows, only among the "
+        "aggregates of a reduce or the functions of a window",
+        name);
   }
   if (qn_window_is_name(name)) {
-    return qn_bind_fail(binder, QN_ERR_ARG, location, "%s() is a window function; it has its place in a window only",
-                        name);
+    return qn_bind_fail(binder, QN_ERR_ARG, location,
+                        "%s() is a window function; it has its place in a window only", name);
   }
   return qn_bind_fail(binder, QN_ERR_ARG, location, "there is no function %s()%s%s%s", name,
-                      near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "()?" : "");
+                      near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+                      near != NULL ? "()?" : "");
 }
 
 static qn_status fail_no_match(const qn_binder *binder, const char *name, int location, const choice *all) {
@@ -127,13 +137,15 @@ static qn_status fail_no_match(const qn_binder *binder, const char *name, int lo
       return qn_bind_fail(binder, QN_ERR_TYPE, location, "there is no operator %s for %s", name, types);
     }
     return qn_bind_fail(binder, QN_ERR_TYPE, location, "there is no operator %s for (%s)%s", name, types,
-                        left->kind != QN_EXPR_UNKNOWN && left->type == QN_UTF8 ? "; cast the text to a number" : "");
+                        left->kind != QN_EXPR_UNKNOWN && left->type == QN_UTF8 ? "; cast the text to a number"
+                                                                               : "");
   }
-  return qn_bind_fail(binder, QN_ERR_TYPE, location, "there is no %s(%s); there is %s", name, types, all->candidates);
+  return qn_bind_fail(binder, QN_ERR_TYPE, location, "there is no %s(%s); there is %s", name, types,
+                      all->candidates);
 }
 
-qn_status qn_bind_call(qn_binder *binder, const char *name, bool is_operator, int location, const qn_expr **args,
-                       int n_args, const qn_expr **out) {
+qn_status qn_bind_call(qn_binder *binder, const char *name, bool is_operator, int location,
+                       const qn_expr **args, int n_args, const qn_expr **out) {
   qn_status status = QN_OK;
   choice all = {.args = args, .n_args = n_args, .is_operator = is_operator};
   const qn_expr *coerced[QN_MAX_SIGNATURE];
@@ -160,12 +172,16 @@ done:
 }
 
 static qn_status refuse_clauses(const qn_binder *binder, const json_t *call, const char *name, int location) {
-  static const char *const clauses[][2] = {{"agg_distinct", "distinct"},      {"agg_filter", "filter"},
-                                           {"agg_order", "order by"},         {"over", "over"},
-                                           {"agg_within_group", "within group"}, {"func_variadic", "variadic"}};
+  static const char *const clauses[][2] = {{"agg_distinct", "distinct"},
+                                           {"agg_filter", "filter"},
+                                           {"agg_order", "order by"},
+                                           {"over", "over"},
+                                           {"agg_within_group", "within group"},
+                                           {"func_variadic", "variadic"}};
   for (size_t i = 0; i < sizeof clauses / sizeof *clauses; i++) {
     if (json_object_get(call, clauses[i][0]) != NULL) {
-      return qn_bind_fail(binder, QN_ERR_ARG, location, "'%s' has no place in a call of %s() here", clauses[i][1], name);
+      return qn_bind_fail(binder, QN_ERR_ARG, location, "'%s' has no place in a call of %s() here",
+                          clauses[i][1], name);
     }
   }
   if (json_object_get(call, "agg_star") != NULL) {
@@ -187,7 +203,8 @@ qn_status qn_bind_function(qn_binder *binder, const json_t *call, const qn_expr 
   if (args == NULL) {
     return qn_bind_no_memory(binder);
   }
-  const char *first = json_string_value(json_object_get(json_object_get(json_array_get(names, 0), "String"), "sval"));
+  const char *first =
+      json_string_value(json_object_get(json_object_get(json_array_get(names, 0), "String"), "sval"));
   if (n_names > 1 && (first == NULL || strcmp(first, "pg_catalog") != 0)) {
     return qn_bind_fail(binder, QN_ERR_ARG, location, "functions have no qualifiers");
   }
@@ -213,10 +230,10 @@ static qn_status bind_kind(qn_binder *binder, const char *kind, const json_t *in
     const char *kind;
     qn_status (*bind)(qn_binder *binder, const json_t *inside, const qn_expr **out);
   } binders[] = {
-      {"ColumnRef", qn_bind_column},       {"A_Const", qn_bind_constant},     {"A_Expr", qn_bind_operator},
-      {"FuncCall", qn_bind_function},      {"TypeCast", qn_bind_type_cast},   {"BoolExpr", qn_bind_bool_expr},
-      {"NullTest", qn_bind_null_test},     {"BooleanTest", qn_bind_bool_test}, {"CaseExpr", qn_bind_case},
-      {"CoalesceExpr", qn_bind_coalesce},  {"MinMaxExpr", qn_bind_min_max},
+      {"ColumnRef", qn_bind_column},      {"A_Const", qn_bind_constant},      {"A_Expr", qn_bind_operator},
+      {"FuncCall", qn_bind_function},     {"TypeCast", qn_bind_type_cast},    {"BoolExpr", qn_bind_bool_expr},
+      {"NullTest", qn_bind_null_test},    {"BooleanTest", qn_bind_bool_test}, {"CaseExpr", qn_bind_case},
+      {"CoalesceExpr", qn_bind_coalesce}, {"MinMaxExpr", qn_bind_min_max},
   };
   static const char *const others[][2] = {
       {"SubLink", "queries inside expressions are not supported; join the datasets"},
@@ -225,8 +242,9 @@ static qn_status bind_kind(qn_binder *binder, const char *kind, const json_t *in
       {"A_ArrayExpr", "there are no arrays; a list of values is written in (...)"},
       {"A_Indirection", "there are no arrays and no fields to select from"},
       {"CollateClause", "text is always ordered by bytes; leave out COLLATE"},
-      {"SQLValueFunction", "the current date, time and user are not offered: a job must give the same answer on every "
-                           "run; write a literal"},
+      {"SQLValueFunction",
+       "the current date, time and user are not offered: a job must give the same answer on every "
+       "run; write a literal"},
       {"SetToDefault", "DEFAULT is no value"},
       {"NamedArgExpr", "arguments have no names here; give them in order"},
       {"GroupingFunc", "grouping() is not supported"},
@@ -241,7 +259,8 @@ static qn_status bind_kind(qn_binder *binder, const char *kind, const json_t *in
       return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(inside), "%s", others[i][1]);
     }
   }
-  return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(inside), "%s is not supported in an expression", kind);
+  return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(inside), "%s is not supported in an expression",
+                      kind);
 }
 
 qn_status qn_bind_node(qn_binder *binder, const json_t *node, const qn_expr **out) {
@@ -252,7 +271,8 @@ qn_status qn_bind_node(qn_binder *binder, const json_t *node, const qn_expr **ou
   }
   if (binder->depth >= DEEPEST_NESTING) {
     return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(inside),
-                        "the expression is nested more than %d levels deep; compute parts of it first", DEEPEST_NESTING);
+                        "the expression is nested more than %d levels deep; compute parts of it first",
+                        DEEPEST_NESTING);
   }
   binder->depth++;
   const qn_status status = bind_kind(binder, kind, inside, out);

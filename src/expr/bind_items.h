@@ -4,13 +4,14 @@
 #include "expr/binder.h"
 
 /// Called for each item: its node, its name (NULL without `as`) and where it stands.
-typedef qn_status qn_bind_item(qn_binder *binder, const json_t *node, const char *name, int location, void *ctx);
+typedef qn_status qn_bind_item(qn_binder *binder, const json_t *node, const char *name, int location,
+                               void *ctx);
 qn_status qn_bind_each_item(qn_binder *binder, qn_bind_item *bind, void *ctx);
 /// The one item of the list.
 qn_status qn_bind_single(qn_binder *binder, bool is_condition, const qn_expr **out);
 /// QN_ERR_ARG if a name is taken.
-qn_status qn_bind_check_name(const qn_binder *binder, const char *name, const char *const *before, int n_before,
-                             int location);
+qn_status qn_bind_check_name(const qn_binder *binder, const char *name, const char *const *before,
+                             int n_before, int location);
 /// A bare `*`.
 bool qn_bind_is_star(const json_t *node);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a join is `on`: columns that both sides have, or equations between the sides; and its further condition. Both
-// sides are bound together, the right one's columns counted behind the left one's.
+// What a join is `on`: columns that both sides have, or equations between the sides; and its further
+// condition. Both sides are bound together, the right one's columns counted behind the left one's.
 #include <string.h>
 #include "base/check.h"
 #include "expr/bind_items.h"
@@ -77,9 +77,10 @@ static qn_status bind_equation(qn_binder *binder, key_list *list, const json_t *
   } else if (sides[0] == 2 && sides[1] == 1) {
     QN_TRY(add_key(binder, list, args[1], args[0], NULL, location));
   } else {
-    status = qn_bind_fail(binder, QN_ERR_ARG, location,
-                          "one side of '=' must read columns of l only, the other of r only; other conditions go into "
-                          "the join's condition");
+    status = qn_bind_fail(
+        binder, QN_ERR_ARG, location,
+        "one side of '=' must read columns of l only, the other of r only; other conditions go into "
+        "the join's condition");
   }
 
 done:
@@ -115,8 +116,8 @@ static qn_status bind_using(qn_binder *binder, key_list *list, const json_t *ref
   }
   if (strcmp(left_name, right_name) != 0) {
     return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(ref),
-                        "the left side has '%s', the right '%s'; write l.\"%s\" = r.\"%s\"", left_name, right_name, left_name,
-                        right_name);
+                        "the left side has '%s', the right '%s'; write l.\"%s\" = r.\"%s\"", left_name,
+                        right_name, left_name, right_name);
   }
   QN_TRY(add_key(binder, list, sides[0], sides[1], name, qn_tree_location(ref)));
 
@@ -190,8 +191,8 @@ done:
   return status;
 }
 
-qn_status qn_join_condition_bind(const char *text, const qn_schema *left, const qn_schema *right, qn_arena *arena,
-                                 const qn_expr **out, qn_error *err) {
+qn_status qn_join_condition_bind(const char *text, const qn_schema *left, const qn_schema *right,
+                                 qn_arena *arena, const qn_expr **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_binder binder;
   const qn_expr *expr = NULL;

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 #include "base/check.h"
-#include "expr/binder.h"
 #include "expr/bind_items.h"
+#include "expr/binder.h"
 
 static qn_status bind_one(const char *text, const char *what, const qn_schema *schema, bool is_condition,
                           qn_arena *arena, const qn_expr **out, qn_error *err) {
@@ -73,11 +73,12 @@ done:
   return status;
 }
 
-qn_status qn_bind_check_name(const qn_binder *binder, const char *name, const char *const *before, int n_before,
-                             int location) {
+qn_status qn_bind_check_name(const qn_binder *binder, const char *name, const char *const *before,
+                             int n_before, int location) {
   for (int i = 0; i < n_before; i++) {
     if (strcmp(before[i], name) == 0) {
-      return qn_bind_fail(binder, QN_ERR_ARG, location, "the name '%s' occurs twice; give another one with 'as'", name);
+      return qn_bind_fail(binder, QN_ERR_ARG, location,
+                          "the name '%s' occurs twice; give another one with 'as'", name);
     }
   }
   return QN_OK;
@@ -95,7 +96,8 @@ typedef struct named_list {
   int n;
 } named_list;
 
-static qn_status add_named(qn_binder *binder, named_list *list, const char *name, const qn_expr *expr, int location) {
+static qn_status add_named(qn_binder *binder, named_list *list, const char *name, const qn_expr *expr,
+                           int location) {
   const qn_status status = qn_bind_check_name(binder, name, list->names, list->n, location);
   list->names[list->n] = name;
   list->items[list->n++] = (qn_named_expr){.name = name, .expr = expr};
@@ -124,7 +126,8 @@ done:
   return status;
 }
 
-static qn_status bind_named(qn_binder *binder, const json_t *node, const char *name, int location, void *ctx) {
+static qn_status bind_named(qn_binder *binder, const json_t *node, const char *name, int location,
+                            void *ctx) {
   qn_status status = QN_OK;
   named_list *list = ctx;
   const qn_expr *expr = NULL;
@@ -197,7 +200,8 @@ static char *key_text(const char *text, qn_arena *arena) {
   return qn_arena_copy(arena, text, (int64_t)size);
 }
 
-static qn_status bind_sort_key(qn_binder *binder, const json_t *sort_by, const qn_schema *schema, qn_sort_key *out) {
+static qn_status bind_sort_key(qn_binder *binder, const json_t *sort_by, const qn_schema *schema,
+                               qn_sort_key *out) {
   qn_status status = QN_OK;
   const char *direction = json_string_value(json_object_get(sort_by, "sortby_dir"));
   const char *nulls = json_string_value(json_object_get(sort_by, "sortby_nulls"));
@@ -207,9 +211,11 @@ static qn_status bind_sort_key(qn_binder *binder, const json_t *sort_by, const q
   nulls = nulls == NULL ? "" : nulls;
 
   if (strcmp(direction, "SORTBY_USING") == 0) {
-    return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(sort_by), "write asc or desc instead of 'using'");
+    return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(sort_by),
+                        "write asc or desc instead of 'using'");
   }
-  if (json_object_get(node, "A_Const") != NULL) { // in SQL a bare number is a position; nobody wants a constant here
+  if (json_object_get(node, "A_Const") !=
+      NULL) { // in SQL a bare number is a position; nobody wants a constant here
     return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(json_object_get(node, "A_Const")),
                         "rows cannot be ordered by a constant; name a column");
   }
@@ -228,8 +234,8 @@ done:
   return status;
 }
 
-qn_status qn_sort_keys_bind(const char *text, const qn_schema *schema, qn_arena *arena, qn_sort_key **out, int *n,
-                            qn_error *err) {
+qn_status qn_sort_keys_bind(const char *text, const qn_schema *schema, qn_arena *arena, qn_sort_key **out,
+                            int *n, qn_error *err) {
   qn_status status = QN_OK;
   qn_binder binder;
 
@@ -241,7 +247,8 @@ qn_status qn_sort_keys_bind(const char *text, const qn_schema *schema, qn_arena 
   QN_REQUIRE(keys != NULL, err, QN_ERR_MEMORY, "sort: no memory to bind");
   for (int i = 0; i < n_keys; i++) {
     QN_TRY(qn_binder_begin_item(&binder, i, n_keys));
-    QN_TRY(bind_sort_key(&binder, json_object_get(json_array_get(items, (size_t)i), "SortBy"), schema, &keys[i]));
+    QN_TRY(bind_sort_key(&binder, json_object_get(json_array_get(items, (size_t)i), "SortBy"), schema,
+                         &keys[i]));
   }
   *out = keys;
   *n = n_keys;

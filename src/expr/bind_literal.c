@@ -75,7 +75,8 @@ qn_status qn_bind_constant(qn_binder *binder, const json_t *constant, const qn_e
   }
   if ((value = json_object_get(constant, "ival")) != NULL) {
     const json_t *integer = json_object_get(value, "ival");
-    return bind_integer(binder, integer != NULL ? json_integer_value(integer) : negative_integer(binder, location),
+    return bind_integer(binder,
+                        integer != NULL ? json_integer_value(integer) : negative_integer(binder, location),
                         location, out);
   }
   if ((value = json_object_get(constant, "fval")) != NULL) {
@@ -98,7 +99,8 @@ static const char *interval_unit(const json_t *typmods) {
   static const struct {
     int64_t mask;
     const char *unit;
-  } units[] = {{2, "month"}, {4, "year"}, {8, "day"}, {1 << 10, "hour"}, {1 << 11, "minute"}, {1 << 12, "second"}};
+  } units[] = {{2, "month"},      {4, "year"},         {8, "day"},
+               {1 << 10, "hour"}, {1 << 11, "minute"}, {1 << 12, "second"}};
   const json_t *first = json_object_get(json_array_get(typmods, 0), "A_Const");
   const int64_t mask = json_integer_value(json_object_get(json_object_get(first, "ival"), "ival"));
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
@@ -119,11 +121,13 @@ static qn_status bind_interval(qn_binder *binder, const qn_expr *arg, const json
     return QN_OK;
   }
   if (text == NULL) {
-    return qn_bind_fail(binder, QN_ERR_TYPE, location, "only constant intervals can be used, as interval '2 days'");
+    return qn_bind_fail(binder, QN_ERR_TYPE, location,
+                        "only constant intervals can be used, as interval '2 days'");
   }
   if ((typmods != NULL && unit == NULL) || !qn_interval_parse(text, unit, &interval)) {
-    return qn_bind_fail(binder, QN_ERR_ARG, location,
-                        "'%.60s' is not an interval; write it as '1 year 2 months 3 days 04:05:06' or '90 minutes'", text);
+    return qn_bind_fail(
+        binder, QN_ERR_ARG, location,
+        "'%.60s' is not an interval; write it as '1 year 2 months 3 days 04:05:06' or '90 minutes'", text);
   }
   return qn_new_interval(binder, interval, location, out);
 }
@@ -138,14 +142,15 @@ static qn_status find_type(const qn_binder *binder, const json_t *type_name, int
     return qn_bind_fail(binder, QN_ERR_TYPE, location, "there are no arrays");
   }
   if (!qn_type_parse(name, out)) {
-    return qn_bind_fail(binder, QN_ERR_TYPE, location,
-                        "there is no type '%s'; there are bool, int32, int64, float32, float64, utf8, binary, date and "
-                        "timestamp",
-                        strcmp(name, "bpchar") == 0 ? "char" : name);
+    return qn_bind_fail(
+        binder, QN_ERR_TYPE, location,
+        "there is no type '%s'; there are bool, int32, int64, float32, float64, utf8, binary, date and "
+        "timestamp",
+        strcmp(name, "bpchar") == 0 ? "char" : name);
   }
   if (json_object_get(type_name, "typmods") != NULL) {
-    return qn_bind_fail(binder, QN_ERR_TYPE, location, "types have no length or precision here; write just %s",
-                        qn_type_name(*out));
+    return qn_bind_fail(binder, QN_ERR_TYPE, location,
+                        "types have no length or precision here; write just %s", qn_type_name(*out));
   }
   return QN_OK;
 }

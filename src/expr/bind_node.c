@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes nodes, and folds calls of constants into constants. A constant call that fails is an error with a caret at
-// once, except in a branch that may never be evaluated: there it waits.
+// Makes nodes, and folds calls of constants into constants. A constant call that fails is an error with a
+// caret at once, except in a branch that may never be evaluated: there it waits.
 #include <string.h>
 #include "base/check.h"
 #include "expr/binder.h"
+
+const char qn_call_is_safe[] = "safe";
 
 static qn_status new_node(qn_binder *binder, qn_expr node, int location, qn_expr **out) {
   qn_expr *copy = qn_arena_alloc(binder->arena, sizeof *copy);
@@ -60,15 +62,16 @@ static qn_status new_value(qn_binder *binder, qn_expr_kind kind, const qn_column
   qn_expr *node = NULL;
   const qn_column *kept = NULL;
   QN_TRY(keep_value(binder, value, &kept));
-  QN_TRY(new_node(binder, (qn_expr){.kind = kind, .type = value->type, .column = -1, .value = kept}, location, &node));
+  QN_TRY(new_node(binder, (qn_expr){.kind = kind, .type = value->type, .column = -1, .value = kept}, location,
+                  &node));
   *out = node;
 
 done:
   return status;
 }
 
-static qn_status new_literal(qn_binder *binder, qn_expr_kind kind, qn_type type, const void *value, int location,
-                             const qn_expr **out) {
+static qn_status new_literal(qn_binder *binder, qn_expr_kind kind, qn_type type, const void *value,
+                             int location, const qn_expr **out) {
   qn_status status = QN_OK;
   qn_column_builder builder;
   qn_column column = {0};
@@ -87,7 +90,8 @@ done:
   return status;
 }
 
-qn_status qn_new_constant(qn_binder *binder, qn_type type, const void *value, int location, const qn_expr **out) {
+qn_status qn_new_constant(qn_binder *binder, qn_type type, const void *value, int location,
+                          const qn_expr **out) {
   return new_literal(binder, QN_EXPR_CONSTANT, type, value, location, out);
 }
 
@@ -138,8 +142,8 @@ static qn_status fold(qn_binder *binder, qn_expr *node, const qn_expr **out) {
 }
 
 // Copies the arguments; what can fail below can fail here.
-static qn_status new_parent(qn_binder *binder, qn_expr node, int location, const qn_expr *const *args, int n_args,
-                            const qn_expr **out) {
+static qn_status new_parent(qn_binder *binder, qn_expr node, int location, const qn_expr *const *args,
+                            int n_args, const qn_expr **out) {
   qn_status status = QN_OK;
   qn_expr *made = NULL;
   const qn_expr **copy = qn_arena_alloc(binder->arena, (int64_t)sizeof *copy * n_args);
@@ -165,21 +169,23 @@ done:
 
 qn_status qn_new_call(qn_binder *binder, const qn_function *function, qn_type type, int location,
                       const qn_expr *const *args, int n_args, const void *data, const qn_expr **out) {
+  const bool is_unprepared = (function->flags & QN_CALL_FAILS_UNPREPARED) != 0 && data == NULL;
   const qn_expr node = {.kind = QN_EXPR_CALL,
                         .type = type,
-                        .can_fail = (function->flags & QN_CALL_CAN_FAIL) != 0,
+                        .can_fail = (function->flags & QN_CALL_CAN_FAIL) != 0 || is_unprepared,
                         .function = function,
                         .data = data};
   return new_parent(binder, node, location, args, n_args, out);
 }
 
-qn_status qn_new_node(qn_binder *binder, qn_expr_kind kind, qn_type type, int location, const qn_expr *const *args,
-                      int n_args, const qn_expr **out) {
+qn_status qn_new_node(qn_binder *binder, qn_expr_kind kind, qn_type type, int location,
+                      const qn_expr *const *args, int n_args, const qn_expr **out) {
   return new_parent(binder, (qn_expr){.kind = kind, .type = type}, location, args, n_args, out);
 }
 
 const char *qn_constant_text(const qn_binder *binder, const qn_expr *expr) {
-  const bool is_text = expr->kind == QN_EXPR_UNKNOWN || (expr->kind == QN_EXPR_CONSTANT && expr->type == QN_UTF8);
+  const bool is_text =
+      expr->kind == QN_EXPR_UNKNOWN || (expr->kind == QN_EXPR_CONSTANT && expr->type == QN_UTF8);
   if (!is_text || qn_column_is_null(expr->value, 0)) {
     return NULL;
   }
@@ -201,4 +207,3 @@ bool qn_constant_int64(const qn_expr *expr, int64_t *out) {
   }
   return false;
 }
-

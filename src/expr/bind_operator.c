@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operators: arithmetic by the tables of functions, comparisons of two values of one type, and the forms that SQL's
-// grammar makes of like, between, in, is distinct from, nullif.
+// Operators: arithmetic by the tables of functions, comparisons of two values of one type, and the forms that
+// SQL's grammar makes of like, between, in, is distinct from, nullif.
 #include <string.h>
 #include "base/check.h"
 #include "expr/binder.h"
@@ -42,7 +42,8 @@ static qn_status maybe_negate(qn_binder *binder, bool is_negated, int location, 
 }
 
 // `a || b`: text with anything, or binary with binary.
-static qn_status bind_concatenation(qn_binder *binder, int location, const qn_expr **args, const qn_expr **out) {
+static qn_status bind_concatenation(qn_binder *binder, int location, const qn_expr **args,
+                                    const qn_expr **out) {
   qn_status status = QN_OK;
   const bool is_binary = (args[0]->kind != QN_EXPR_UNKNOWN && args[0]->type == QN_BINARY) ||
                          (args[1]->kind != QN_EXPR_UNKNOWN && args[1]->type == QN_BINARY);
@@ -85,8 +86,9 @@ static qn_status bind_interval_arithmetic(qn_binder *binder, const char *name, i
     fits = scale(left->months, factor, &months) && scale(left->days, factor, &days) &&
            scale(left->microseconds, factor, &microseconds);
   } else {
-    return qn_bind_fail(binder, QN_ERR_TYPE, location,
-                        "an interval can be added to a date or timestamp, taken from one, or multiplied by an integer");
+    return qn_bind_fail(
+        binder, QN_ERR_TYPE, location,
+        "an interval can be added to a date or timestamp, taken from one, or multiplied by an integer");
   }
   if (!fits || months < -INT32_MAX || months > INT32_MAX || days < -INT32_MAX || days > INT32_MAX) {
     return qn_bind_fail(binder, QN_ERR_VALUE, location, "interval out of range");
@@ -98,8 +100,8 @@ static bool is_time(const qn_expr *expr) {
   return expr->kind == QN_EXPR_UNKNOWN || expr->type == QN_DATE || expr->type == QN_TIMESTAMP;
 }
 
-static qn_status bind_with_interval(qn_binder *binder, const char *name, int location, const qn_expr *const *args,
-                                    const qn_expr **out) {
+static qn_status bind_with_interval(qn_binder *binder, const char *name, int location,
+                                    const qn_expr *const *args, const qn_expr **out) {
   qn_status status = QN_OK;
   const int at = args[0]->kind == QN_EXPR_INTERVAL ? 0 : 1;
   const qn_expr *time = args[1 - at];
@@ -110,7 +112,8 @@ static qn_status bind_with_interval(qn_binder *binder, const char *name, int loc
   if (added == NULL) {
     return qn_bind_no_memory(binder);
   }
-  if (time->kind == QN_EXPR_INTERVAL || !is_time(time) || !(strcmp(name, "+") == 0 || (is_minus && at == 1))) {
+  if (time->kind == QN_EXPR_INTERVAL || !is_time(time) ||
+      !(strcmp(name, "+") == 0 || (is_minus && at == 1))) {
     return bind_interval_arithmetic(binder, name, location, args, out);
   }
   *added = *interval;
@@ -141,11 +144,15 @@ static qn_status bind_binary(qn_binder *binder, const char *name, int location, 
     return bind_with_interval(binder, name, location, args, out);
   }
   const char *positive = is_negated ? name + 1 : name;
-  const char *called = strcmp(positive, "~~") == 0 ? "like" : strcmp(positive, "~~*") == 0 ? "ilike" : positive;
-  if (strcmp(name, "-") == 0 && args[0]->type == QN_TIMESTAMP && is_time(args[1]) && args[0]->kind != QN_EXPR_UNKNOWN) {
-    return qn_bind_fail(binder, QN_ERR_TYPE, location,
-                        "the difference of timestamps would be an interval, which is no type here; write epoch(a) - "
-                        "epoch(b) for seconds, or epoch_us(a) - epoch_us(b)");
+  const char *called = strcmp(positive, "~~") == 0    ? "like"
+                       : strcmp(positive, "~~*") == 0 ? "ilike"
+                                                      : positive;
+  if (strcmp(name, "-") == 0 && args[0]->type == QN_TIMESTAMP && is_time(args[1]) &&
+      args[0]->kind != QN_EXPR_UNKNOWN) {
+    return qn_bind_fail(
+        binder, QN_ERR_TYPE, location,
+        "the difference of timestamps would be an interval, which is no type here; write epoch(a) - "
+        "epoch(b) for seconds, or epoch_us(a) - epoch_us(b)");
   }
   QN_TRY(qn_bind_call(binder, called, true, location, args, 2, out));
   QN_TRY(maybe_negate(binder, is_negated, location, out));
@@ -178,8 +185,8 @@ qn_status qn_bind_distinct_from(qn_binder *binder, int location, const qn_expr *
     QN_TRY(qn_bind_coerce(binder, args[i], type, &parts[i]));
   }
   QN_TRY(qn_bind_comparison(binder, "=", location, parts[0], parts[1], &parts[2]));
-  QN_TRY(qn_new_call(binder, is_negated ? &qn_function_is_not_distinct : &qn_function_is_distinct, QN_BOOL, location,
-                     parts, 3, NULL, out));
+  QN_TRY(qn_new_call(binder, is_negated ? &qn_function_is_not_distinct : &qn_function_is_distinct, QN_BOOL,
+                     location, parts, 3, NULL, out));
 
 done:
   return status;
@@ -189,7 +196,8 @@ static qn_status bind_nullif(qn_binder *binder, int location, const qn_expr **ar
   qn_status status = QN_OK;
   const qn_expr *parts[2] = {args[0], NULL};
   if (args[0]->kind == QN_EXPR_UNKNOWN) { // takes the type of the other one
-    QN_TRY(qn_bind_coerce(binder, args[0], args[1]->kind == QN_EXPR_UNKNOWN ? QN_UTF8 : args[1]->type, &parts[0]));
+    QN_TRY(qn_bind_coerce(binder, args[0], args[1]->kind == QN_EXPR_UNKNOWN ? QN_UTF8 : args[1]->type,
+                          &parts[0]));
   }
   QN_TRY(qn_bind_comparison(binder, "=", location, parts[0], args[1], &parts[1]));
   QN_TRY(qn_new_call(binder, &qn_function_nullif, parts[0]->type, location, parts, 2, NULL, out));
@@ -239,7 +247,8 @@ static qn_status bind_like(qn_binder *binder, const json_t *expr, const char *na
   int n = 0;
 
   QN_TRY(qn_bind_node(binder, json_object_get(expr, "lexpr"), &args[0]));
-  if (call != NULL && strcmp(qn_tree_name(json_object_get(call, "funcname"), &n), "like_escape") == 0 && n == 2) {
+  if (call != NULL && strcmp(qn_tree_name(json_object_get(call, "funcname"), &n), "like_escape") == 0 &&
+      n == 2) {
     const json_t *parts = json_object_get(call, "args");
     QN_TRY(qn_bind_node(binder, json_array_get(parts, 0), &args[1]));
     QN_TRY(qn_bind_node(binder, json_array_get(parts, 1), &args[2]));
@@ -247,7 +256,8 @@ static qn_status bind_like(qn_binder *binder, const json_t *expr, const char *na
   } else {
     QN_TRY(qn_bind_node(binder, pattern, &args[1]));
   }
-  QN_TRY(qn_bind_call(binder, strchr(name, '*') != NULL ? "ilike" : "like", true, location, args, n_args, out));
+  QN_TRY(
+      qn_bind_call(binder, strchr(name, '*') != NULL ? "ilike" : "like", true, location, args, n_args, out));
   QN_TRY(maybe_negate(binder, name[0] == '!', location, out));
 
 done:
@@ -305,8 +315,8 @@ qn_status qn_bind_operator(qn_binder *binder, const json_t *expr, const qn_expr 
   if (strcmp(kind, "AEXPR_LIKE") == 0 || strcmp(kind, "AEXPR_ILIKE") == 0) {
     return bind_like(binder, expr, name, out);
   }
-  if (strcmp(kind, "AEXPR_OP") == 0 || strcmp(kind, "AEXPR_NULLIF") == 0 || strcmp(kind, "AEXPR_DISTINCT") == 0 ||
-      strcmp(kind, "AEXPR_NOT_DISTINCT") == 0) {
+  if (strcmp(kind, "AEXPR_OP") == 0 || strcmp(kind, "AEXPR_NULLIF") == 0 ||
+      strcmp(kind, "AEXPR_DISTINCT") == 0 || strcmp(kind, "AEXPR_NOT_DISTINCT") == 0) {
     return bind_two(binder, expr, kind, name, out);
   }
   const json_t *array = json_object_get(json_object_get(right, "A_ArrayExpr"), "elements");
@@ -316,6 +326,7 @@ qn_status qn_bind_operator(qn_binder *binder, const json_t *expr, const qn_expr 
     return bind_in(binder, expr, name, array, out);
   }
   return qn_bind_fail(binder, QN_ERR_ARG, qn_tree_location(expr), "%s is not supported",
-                      strcmp(kind, "AEXPR_SIMILAR") == 0 ? "SIMILAR TO (write like, or ~ with a regular expression)"
-                                                         : "this operator");
+                      strcmp(kind, "AEXPR_SIMILAR") == 0
+                          ? "SIMILAR TO (write like, or ~ with a regular expression)"
+                          : "this operator");
 }

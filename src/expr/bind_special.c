@@ -13,14 +13,16 @@ static qn_status bind_field(qn_binder *binder, const char *name, bool to_truncat
   const qn_expr *time = NULL;
 
   if (field_name == NULL) {
-    return qn_bind_fail(binder, QN_ERR_ARG, location, "%s wants the name of a field and a date or timestamp", name);
+    return qn_bind_fail(binder, QN_ERR_ARG, location, "%s wants the name of a field and a date or timestamp",
+                        name);
   }
   if (!qn_time_field_find(field_name, to_truncate, &field)) {
-    return qn_bind_fail(binder, QN_ERR_ARG, location, "'%.40s' is no field of a timestamp that %s knows%s", field_name,
-                        name, to_truncate ? "; there are year, quarter, month, week, day, hour, minute, second, milliseconds, "
-                                            "microseconds, decade, century"
-                                          : "; there are year, month, day, hour, minute, second, dow, isodow, doy, week, "
-                                            "isoyear, quarter, decade, century, epoch, milliseconds, microseconds");
+    return qn_bind_fail(
+        binder, QN_ERR_ARG, location, "'%.40s' is no field of a timestamp that %s knows%s", field_name, name,
+        to_truncate ? "; there are year, quarter, month, week, day, hour, minute, second, milliseconds, "
+                      "microseconds, decade, century"
+                    : "; there are year, month, day, hour, minute, second, dow, isodow, doy, week, "
+                      "isoyear, quarter, decade, century, epoch, milliseconds, microseconds");
   }
   QN_TRY(qn_bind_coerce(binder, args[1], QN_TIMESTAMP, &time));
   QN_TRY(qn_new_call(binder, to_truncate ? &qn_function_date_trunc : &qn_function_extract,
@@ -31,8 +33,8 @@ done:
 }
 
 // concat(...) and concat_ws(separator, ...): anything as text; nulls are left out.
-static qn_status bind_concat(qn_binder *binder, const qn_function *function, int location, const qn_expr **args,
-                             int n_args, const qn_expr **out) {
+static qn_status bind_concat(qn_binder *binder, const qn_function *function, int location,
+                             const qn_expr **args, int n_args, const qn_expr **out) {
   qn_status status = QN_OK;
   if (n_args < (function == &qn_function_concat ? 1 : 2)) {
     return qn_bind_fail(binder, QN_ERR_ARG, location, "%s has too few arguments", function->name);

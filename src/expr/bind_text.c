@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From text to the parser's tree, and back from a place in the tree to the text for messages. libpg_query parses whole
-// statements, so an expression is parsed as what stands behind SELECT, and anything that makes it more than a list of
-// expressions is refused.
+// From text to the parser's tree, and back from a place in the tree to the text for messages. libpg_query
+// parses whole statements, so an expression is parsed as what stands behind SELECT, and anything that makes
+// it more than a list of expressions is refused.
 #include <pg_query.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -114,10 +114,10 @@ static const struct {
   const char *key;
   const char *words;
 } refused[] = {
-    {"fromClause", "FROM"},           {"whereClause", "WHERE"},       {"groupClause", "GROUP BY"},
-    {"havingClause", "HAVING"},       {"sortClause", "ORDER BY"},     {"limitCount", "LIMIT"},
-    {"limitOffset", "OFFSET"},        {"distinctClause", "DISTINCT"}, {"intoClause", "INTO"},
-    {"windowClause", "WINDOW"},       {"withClause", "WITH"},         {"lockingClause", "FOR"},
+    {"fromClause", "FROM"},     {"whereClause", "WHERE"},       {"groupClause", "GROUP BY"},
+    {"havingClause", "HAVING"}, {"sortClause", "ORDER BY"},     {"limitCount", "LIMIT"},
+    {"limitOffset", "OFFSET"},  {"distinctClause", "DISTINCT"}, {"intoClause", "INTO"},
+    {"windowClause", "WINDOW"}, {"withClause", "WITH"},         {"lockingClause", "FOR"},
     {"valuesLists", "VALUES"},
 };
 
@@ -129,19 +129,22 @@ static qn_status check_statement(qn_binder *binder, bool is_order) {
   json_t *value;
 
   if (json_array_size(statements) != 1 || select == NULL || json_object_get(raw, "stmt_len") != NULL) {
-    return qn_bind_fail(binder, QN_ERR_ARG, -1, "an expression is wanted, not statements: there is a ';' in it");
+    return qn_bind_fail(binder, QN_ERR_ARG, -1,
+                        "an expression is wanted, not statements: there is a ';' in it");
   }
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     const bool is_wanted = is_order && strcmp(refused[i].key, "sortClause") == 0;
     if (!is_wanted && json_object_get(select, refused[i].key) != NULL) {
-      return qn_bind_fail(binder, QN_ERR_ARG, -1, "%s has no place here; expressions are wanted", refused[i].words);
+      return qn_bind_fail(binder, QN_ERR_ARG, -1, "%s has no place here; expressions are wanted",
+                          refused[i].words);
     }
   }
   json_object_foreach((json_t *)(uintptr_t)select, key, value) {
     const char *text = json_string_value(value);
-    const bool is_known = strcmp(key, "targetList") == 0 || (is_order && strcmp(key, "sortClause") == 0) ||
-                          (strcmp(key, "limitOption") == 0 && text != NULL && strcmp(text, "LIMIT_OPTION_DEFAULT") == 0) ||
-                          (strcmp(key, "op") == 0 && text != NULL && strcmp(text, "SETOP_NONE") == 0);
+    const bool is_known =
+        strcmp(key, "targetList") == 0 || (is_order && strcmp(key, "sortClause") == 0) ||
+        (strcmp(key, "limitOption") == 0 && text != NULL && strcmp(text, "LIMIT_OPTION_DEFAULT") == 0) ||
+        (strcmp(key, "op") == 0 && text != NULL && strcmp(text, "SETOP_NONE") == 0);
     if (!is_known) {
       return qn_bind_fail(binder, QN_ERR_ARG, -1, "only expressions are wanted, not parts of a query");
     }
@@ -158,19 +161,21 @@ static qn_status read_tree(qn_binder *binder, const char *statement, const PgQue
     const int location = byte_location(statement, result->error->cursorpos);
     const char *message = result->error->message;
     return qn_bind_fail(binder, QN_ERR_ARG, location < binder->prefix ? binder->prefix : location, "%s",
-                        strncmp(message, "memory exhausted", 16) == 0 ? "the expression is nested too deeply" : message);
+                        strncmp(message, "memory exhausted", 16) == 0 ? "the expression is nested too deeply"
+                                                                      : message);
   }
   binder->tree = json_loads(result->parse_tree, 0, &error);
   if (binder->tree == NULL) {
-    return qn_bind_fail(binder, QN_ERR_ARG, -1,
-                        "the expression is nested too deeply (limit: some 900 levels, and as many terms of one sum); "
-                        "compute parts of it first");
+    return qn_bind_fail(
+        binder, QN_ERR_ARG, -1,
+        "the expression is nested too deeply (limit: some 900 levels, and as many terms of one sum); "
+        "compute parts of it first");
   }
   return QN_OK;
 }
 
-qn_status qn_binder_init(qn_binder *binder, const char *text, const char *what, bool is_order, qn_arena *arena,
-                         qn_error *err) {
+qn_status qn_binder_init(qn_binder *binder, const char *text, const char *what, bool is_order,
+                         qn_arena *arena, qn_error *err) {
   qn_status status = QN_OK;
   const char *prefix = is_order ? order_prefix : select_prefix;
   PgQueryParseResult result = {0};
@@ -179,15 +184,17 @@ qn_status qn_binder_init(qn_binder *binder, const char *text, const char *what, 
 
   QN_REQUIRE(text != NULL, err, QN_ERR_ARG, "%s: no expression is given", what);
   const int64_t size = (int64_t)strlen(text);
-  QN_REQUIRE(size <= LONGEST_TEXT, err, QN_ERR_ARG, "%s: the expression has %lld bytes; at most %d are read", what,
-             (long long)size, LONGEST_TEXT);
+  QN_REQUIRE(size <= LONGEST_TEXT, err, QN_ERR_ARG, "%s: the expression has %lld bytes; at most %d are read",
+             what, (long long)size, LONGEST_TEXT);
   const int64_t invalid = qn_utf8_find_invalid(text, size);
-  QN_REQUIRE(invalid < 0, err, QN_ERR_ARG, "%s: byte %lld of the expression is not UTF-8", what, (long long)invalid);
+  QN_REQUIRE(invalid < 0, err, QN_ERR_ARG, "%s: byte %lld of the expression is not UTF-8", what,
+             (long long)invalid);
   binder->text = binder->item_text = qn_arena_string(arena, text);
   const char *statement = qn_arena_printf(arena, "%s%s", prefix, text);
   QN_REQUIRE(binder->text != NULL && statement != NULL, err, QN_ERR_MEMORY, "%s: no memory to parse", what);
   QN_REQUIRE(qn_count_nesting(text) <= MOST_NESTING, err, QN_ERR_ARG,
-             "%s: the expression has more than %d words and operators; compute parts of it first", what, MOST_NESTING);
+             "%s: the expression has more than %d words and operators; compute parts of it first", what,
+             MOST_NESTING);
   result = pg_query_parse(statement);
   is_parsed = true;
   QN_TRY(read_tree(binder, statement, &result));

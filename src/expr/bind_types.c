@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Types: which casts happen by themselves, what types meet in, and literals whose type their surroundings decide.
+// Types: which casts happen by themselves, what types meet in, and literals whose type their surroundings
+// decide.
 #include <ctype.h>
 #include <string.h>
 #include "base/check.h"
@@ -44,8 +45,8 @@ static int place_of(const qn_binder *binder, const qn_expr *expr) {
   return expr->location < 0 ? -1 : expr->location + binder->prefix + binder->item_first;
 }
 
-qn_status qn_bind_common_type(qn_binder *binder, const qn_expr *const *exprs, int n, bool is_operator, int location,
-                              const char *role, qn_type *out) {
+qn_status qn_bind_common_type(qn_binder *binder, const qn_expr *const *exprs, int n, bool is_operator,
+                              int location, const char *role, qn_type *out) {
   bool has_type = false;
   *out = QN_UTF8;
   for (int i = 0; i < n; i++) {
@@ -60,8 +61,8 @@ qn_status qn_bind_common_type(qn_binder *binder, const qn_expr *const *exprs, in
       *out = exprs[i]->type;
       has_type = true;
     } else if (!qn_common_type(*out, exprs[i]->type, is_operator, out)) {
-      return qn_bind_fail(binder, QN_ERR_TYPE, location, "%s cannot be %s and %s at once; cast one of them", role,
-                          qn_type_name(*out), qn_type_name(exprs[i]->type));
+      return qn_bind_fail(binder, QN_ERR_TYPE, location, "%s cannot be %s and %s at once; cast one of them",
+                          role, qn_type_name(*out), qn_type_name(exprs[i]->type));
     }
   }
   return QN_OK;
@@ -90,8 +91,9 @@ static qn_status parse_literal(qn_binder *binder, const qn_expr *expr, qn_type t
   copy.kind = QN_EXPR_CONSTANT;
   text = &copy;
   if (type == QN_UTF8) {
-    return qn_new_constant(binder, QN_UTF8, &(qn_text){qn_column_text(expr->value, 0).data, qn_column_text(expr->value, 0).size},
-                           place_of(binder, expr), out);
+    return qn_new_constant(
+        binder, QN_UTF8, &(qn_text){qn_column_text(expr->value, 0).data, qn_column_text(expr->value, 0).size},
+        place_of(binder, expr), out);
   }
   const qn_function *cast = qn_cast_find(QN_UTF8, type);
   const qn_expr call = {.kind = QN_EXPR_CALL,
@@ -105,8 +107,8 @@ static qn_status parse_literal(qn_binder *binder, const qn_expr *expr, qn_type t
   status = qn_expr_eval_constant(&call, &result, &err);
   if (status == QN_ERR_VALUE) {
     status = qn_bind_fail(binder, QN_ERR_TYPE, place_of(binder, expr), "'%.*s' is not %s %s",
-                          value.size > 80 ? 80 : (int)value.size, value.data, type == QN_INT32 || type == QN_INT64 ? "an" : "a",
-                          qn_type_name(type));
+                          value.size > 80 ? 80 : (int)value.size, value.data,
+                          type == QN_INT32 || type == QN_INT64 ? "an" : "a", qn_type_name(type));
   }
   QN_TRY(status);
   const qn_text bytes = qn_type_is_text(type) ? qn_column_text(&result, 0) : (qn_text){0};
@@ -139,14 +141,15 @@ qn_status qn_bind_coerce(qn_binder *binder, const qn_expr *expr, qn_type type, c
   return qn_new_call(binder, qn_cast_find(expr->type, type), type, location, &expr, 1, NULL, out);
 }
 
-qn_status qn_bind_cast(qn_binder *binder, const qn_expr *expr, qn_type type, int location, const qn_expr **out) {
+qn_status qn_bind_cast(qn_binder *binder, const qn_expr *expr, qn_type type, int location,
+                       const qn_expr **out) {
   if (expr->kind == QN_EXPR_UNKNOWN || expr->kind == QN_EXPR_INTERVAL || expr->type == type) {
     return qn_bind_coerce(binder, expr, type, out);
   }
   const qn_function *cast = qn_cast_find(expr->type, type);
   if (cast == NULL) {
-    return qn_bind_fail(binder, QN_ERR_TYPE, location, "there is no cast from %s to %s", qn_type_name(expr->type),
-                        qn_type_name(type));
+    return qn_bind_fail(binder, QN_ERR_TYPE, location, "there is no cast from %s to %s",
+                        qn_type_name(expr->type), qn_type_name(type));
   }
   return qn_new_call(binder, cast, type, location, &expr, 1, NULL, out);
 }

@@ -17,10 +17,12 @@ static qn_status check_count(const qn_binder *binder, const qn_bound_call *call,
   if (most == 0) {
     return qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() takes no argument", call->name);
   }
-  return qn_bind_fail(binder, QN_ERR_ARG, call->location,
-                      least == most ? "%s() takes one argument"
-                                    : "%s() takes a value and, if wanted, a number of rows and a value for where there is none",
-                      call->name);
+  return qn_bind_fail(
+      binder, QN_ERR_ARG, call->location,
+      least == most
+          ? "%s() takes one argument"
+          : "%s() takes a value and, if wanted, a number of rows and a value for where there is none",
+      call->name);
 }
 
 static qn_status bind_shift(qn_binder *binder, const qn_bound_call *call, qn_window_function *out) {
@@ -28,8 +30,8 @@ static qn_status bind_shift(qn_binder *binder, const qn_bound_call *call, qn_win
   const qn_expr *parts[2] = {call->args[0], call->n_args > 2 ? call->args[2] : NULL};
   out->offset = 1;
   if (call->n_args > 1 && !qn_constant_int64(call->args[1], &out->offset)) {
-    return qn_bind_fail(binder, QN_ERR_ARG, call->location, "the second argument of %s() must be a constant integer",
-                        call->name);
+    return qn_bind_fail(binder, QN_ERR_ARG, call->location,
+                        "the second argument of %s() must be a constant integer", call->name);
   }
   if (out->offset < -INT32_MAX || out->offset > INT32_MAX) {
     return qn_bind_fail(binder, QN_ERR_ARG, call->location, "the offset of %s() is out of range", call->name);
@@ -60,10 +62,11 @@ static qn_status bind_aggregate(qn_binder *binder, const qn_bound_call *call, qn
                                        out->aggregate == QN_AGG_MIN || out->aggregate == QN_AGG_MAX ||
                                        out->aggregate == QN_AGG_AVG);
   if (!is_offered) {
-    return qn_bind_fail(binder, QN_ERR_ARG, call->location,
-                        "there is no window function %s(); there are row_number, rank, dense_rank, lag, lead, first_value, "
-                        "last_value, count, sum, min, max and avg",
-                        call->name);
+    return qn_bind_fail(
+        binder, QN_ERR_ARG, call->location,
+        "there is no window function %s(); there are row_number, rank, dense_rank, lag, lead, first_value, "
+        "last_value, count, sum, min, max and avg",
+        call->name);
   }
   if (call->is_star && out->aggregate == QN_AGG_COUNT) {
     out->aggregate = QN_AGG_COUNT_ROWS;
@@ -85,7 +88,8 @@ done:
 static qn_status bind_function(qn_binder *binder, const qn_bound_call *call, qn_window_function *out) {
   qn_status status = QN_OK;
   if (call->is_distinct || call->filter != NULL) {
-    return qn_bind_fail(binder, QN_ERR_ARG, call->location, "distinct and filter are not supported in a window");
+    return qn_bind_fail(binder, QN_ERR_ARG, call->location,
+                        "distinct and filter are not supported in a window");
   }
   if (!qn_window_find(call->name, &out->kind)) {
     return bind_aggregate(binder, call, out);

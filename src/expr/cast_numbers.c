@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Casts between numbers, bool, date and timestamp. Floats become integers by rounding halves to even, as in PostgreSQL.
+// Casts between numbers, bool, date and timestamp. Floats become integers by rounding halves to even, as in
+// PostgreSQL.
 #include <float.h>
 #include <math.h>
 #include "expr/cast_table.h"
@@ -102,13 +103,12 @@ static const int64_t day_us = 86400000000;
 #define FROM double
 #define TO float
 #define CONVERT (float)
-#define FITS(x)                                                                                              \
-  ((!(fabsf((float)(x)) > FLT_MAX) || fabs(x) > DBL_MAX) && ((float)(x) != 0 || (x) == 0))
+#define FITS(x) ((!(fabsf((float)(x)) > FLT_MAX) || fabs(x) > DBL_MAX) && ((float)(x) != 0 || (x) == 0))
 #define MESSAGE "value out of range of float32"
 #include "expr/cast_numbers.inc"
 
 #define DAYS_OF(x) ((x) / day_us - ((x) % day_us < 0))
-#define MICROSECONDS_OF(x) ((x) * day_us)
+#define MICROSECONDS_OF(x) ((x)*day_us)
 #define NAME timestamp_to_date
 #define FROM int64_t
 #define TO int32_t
@@ -122,7 +122,8 @@ static const int64_t day_us = 86400000000;
 #define MESSAGE "date out of range of timestamp"
 #include "expr/cast_numbers.inc"
 
-#define CAST(from, to, kernel, flags) {"cast", 1, {from}, to, kernel, flags, NULL}
+#define CAST(from, to, kernel, flags)                                                                        \
+  { "cast", 1, {from}, to, kernel, flags, NULL }
 static const qn_function casts[] = {
     CAST(QN_BOOL, QN_INT32, bool_to_int32, 0),
     CAST(QN_BOOL, QN_INT64, bool_to_int64, 0),

@@ -18,8 +18,10 @@ static qn_status fail_parse(qn_call *call, int64_t row, qn_error *err) {
   while (size < text.size && size > 0 && ((unsigned char)text.data[size] & 0xc0) == 0x80) {
     size--;
   }
-  snprintf(message, sizeof message, "'%.*s%s' is not %s %s", (int)size, text.data, size < text.size ? "..." : "",
-           call->expr->type == QN_INT32 || call->expr->type == QN_INT64 ? "an" : "a", qn_type_name(call->expr->type));
+  snprintf(message, sizeof message, "'%.*s%s' is not %s %s", (int)size, text.data,
+           size < text.size ? "..." : "",
+           call->expr->type == QN_INT32 || call->expr->type == QN_INT64 ? "an" : "a",
+           qn_type_name(call->expr->type));
   return qn_call_fail(call, row, err, message);
 }
 
@@ -201,24 +203,16 @@ done:
   return status;
 }
 
-#define TO_TEXT(type, name) {"cast", 1, {type}, QN_UTF8, name##_to_text, 0, NULL}
-#define FROM_TEXT(type, name) {"cast", 1, {QN_UTF8}, type, text_to_##name, QN_CALL_CAN_FAIL, NULL}
+#define TO_TEXT(type, name)                                                                                  \
+  { "cast", 1, {type}, QN_UTF8, name##_to_text, 0, NULL }
+#define FROM_TEXT(type, name)                                                                                \
+  { "cast", 1, {QN_UTF8}, type, text_to_##name, QN_CALL_CAN_FAIL, NULL }
 static const qn_function casts[] = {
-    TO_TEXT(QN_BOOL, bool),
-    TO_TEXT(QN_INT32, int32),
-    TO_TEXT(QN_INT64, int64),
-    TO_TEXT(QN_FLOAT32, float32),
-    TO_TEXT(QN_FLOAT64, float64),
-    TO_TEXT(QN_DATE, date),
-    TO_TEXT(QN_TIMESTAMP, timestamp),
-    TO_TEXT(QN_BINARY, binary),
-    FROM_TEXT(QN_BOOL, bool),
-    FROM_TEXT(QN_INT32, int32),
-    FROM_TEXT(QN_INT64, int64),
-    FROM_TEXT(QN_FLOAT32, float32),
-    FROM_TEXT(QN_FLOAT64, float64),
-    FROM_TEXT(QN_DATE, date),
-    FROM_TEXT(QN_TIMESTAMP, timestamp),
+    TO_TEXT(QN_BOOL, bool),           TO_TEXT(QN_INT32, int32),     TO_TEXT(QN_INT64, int64),
+    TO_TEXT(QN_FLOAT32, float32),     TO_TEXT(QN_FLOAT64, float64), TO_TEXT(QN_DATE, date),
+    TO_TEXT(QN_TIMESTAMP, timestamp), TO_TEXT(QN_BINARY, binary),   FROM_TEXT(QN_BOOL, bool),
+    FROM_TEXT(QN_INT32, int32),       FROM_TEXT(QN_INT64, int64),   FROM_TEXT(QN_FLOAT32, float32),
+    FROM_TEXT(QN_FLOAT64, float64),   FROM_TEXT(QN_DATE, date),     FROM_TEXT(QN_TIMESTAMP, timestamp),
     FROM_TEXT(QN_BINARY, binary),
 };
 const qn_function_table qn_text_casts = {casts, (int)(sizeof casts / sizeof *casts)};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Comparisons. Order is PostgreSQL's: NaN equals NaN and is above all numbers, -0 equals 0, false is below true, text is
-// compared by bytes.
+// Comparisons. Order is PostgreSQL's: NaN equals NaN and is above all numbers, -0 equals 0, false is below
+// true, text is compared by bytes.
 #include "base/check.h"
 #include "expr/function_table.h"
 
@@ -81,8 +81,9 @@ TEXT_COMPARISON(greater_equal, >= 0)
       {"<>", 2, {type, type}, QN_BOOL, not_equal_##suffix, 0, NULL},                                         \
       {"<", 2, {type, type}, QN_BOOL, less_##suffix, 0, NULL},                                               \
       {"<=", 2, {type, type}, QN_BOOL, less_equal_##suffix, 0, NULL},                                        \
-      {">", 2, {type, type}, QN_BOOL, greater_##suffix, 0, NULL},                                            \
-      {">=", 2, {type, type}, QN_BOOL, greater_equal_##suffix, 0, NULL}
+      {">", 2, {type, type}, QN_BOOL, greater_##suffix, 0, NULL}, {                                          \
+    ">=", 2, {type, type}, QN_BOOL, greater_equal_##suffix, 0, NULL                                          \
+  }
 
 static const qn_function functions[] = {
     COMPARISONS(QN_BOOL, truth),      COMPARISONS(QN_INT32, int32),     COMPARISONS(QN_INT64, int64),
@@ -156,5 +157,6 @@ static qn_status least(qn_call *call, qn_error *err) {
   }
 }
 
-const qn_function qn_function_greatest = {.name = "greatest", .kernel = greatest, .flags = QN_CALL_SEES_NULLS};
+const qn_function qn_function_greatest = {
+    .name = "greatest", .kernel = greatest, .flags = QN_CALL_SEES_NULLS};
 const qn_function qn_function_least = {.name = "least", .kernel = least, .flags = QN_CALL_SEES_NULLS};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Evaluates a tree of nodes, a node for all rows at a time. A node that depends on no column gives one value, which
-// kernels read again for every row. Nulls are bitmaps beside the values: kernels of ordinary functions compute every
-// row, and the rows in which an argument is null are marked afterwards.
+// Evaluates a tree of nodes, a node for all rows at a time. A node that depends on no column gives one value,
+// which kernels read again for every row. Nulls are bitmaps beside the values: kernels of ordinary functions
+// compute every row, and the rows in which an argument is null are marked afterwards.
 #include "expr/eval.h"
 #include <string.h>
 #include "base/check.h"
@@ -77,7 +77,8 @@ done:
   return status;
 }
 
-// The rows in which no argument is null, as a block (NULL: all rows), shared where only one argument has nulls.
+// The rows in which no argument is null, as a block (NULL: all rows), shared where only one argument has
+// nulls.
 static qn_status combine_validity(const qn_operand *args, int n_args, int64_t n_rows, qn_block **out,
                                   const uint8_t **bits, int64_t *n_nulls, qn_error *err) {
   qn_status status = QN_OK;
@@ -135,7 +136,8 @@ static qn_status run_kernel(qn_call *call, qn_error *err) {
 
   qn_column_builder_init(&call->texts, expr->type);
   if (!sees_nulls) {
-    QN_TRY(combine_validity(call->args, call->n_args, call->n_rows, &validity, &call->validity, &n_nulls, err));
+    QN_TRY(
+        combine_validity(call->args, call->n_args, call->n_rows, &validity, &call->validity, &n_nulls, err));
   }
   if (is_text) {
     QN_TRY(qn_column_builder_reserve(&call->texts, call->n_rows, 0, err));
@@ -160,7 +162,8 @@ done:
   return status;
 }
 
-static qn_status eval_call(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out, qn_error *err) {
+static qn_status eval_call(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out,
+                           qn_error *err) {
   qn_status status = QN_OK;
   qn_operand few[FEW_ARGS] = {0};
   qn_operand *args = few;
@@ -212,8 +215,8 @@ qn_status qn_eval_node(const qn_evaluation *evaluation, const qn_expr *expr, qn_
     return QN_OK;
   case QN_EXPR_COLUMN:
     if (expr->column >= evaluation->n_columns || evaluation->columns[expr->column].type != expr->type) {
-      return qn_fail(err, QN_ERR_ARG, "'%s' reads column %d as %s, but the batch has no such column", expr->text,
-                     expr->column, qn_type_name(expr->type));
+      return qn_fail(err, QN_ERR_ARG, "'%s' reads column %d as %s, but the batch has no such column",
+                     expr->text, expr->column, qn_type_name(expr->type));
     }
     *out = (qn_operand){.column = qn_column_share(&evaluation->columns[expr->column])};
     return QN_OK;
@@ -265,7 +268,8 @@ done:
   return status;
 }
 
-qn_status qn_expr_select(const qn_expr *condition, const qn_batch *batch, int32_t *rows, int64_t *n, qn_error *err) {
+qn_status qn_expr_select(const qn_expr *condition, const qn_batch *batch, int32_t *rows, int64_t *n,
+                         qn_error *err) {
   qn_status status = QN_OK;
   qn_operand operand = {0};
   const qn_evaluation evaluation = {

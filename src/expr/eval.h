@@ -14,12 +14,15 @@ typedef struct qn_evaluation {
 
 /// On failure *out is empty.
 qn_status qn_eval_node(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out, qn_error *err);
-qn_status qn_eval_and_or(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out, qn_error *err);
+qn_status qn_eval_and_or(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out,
+                         qn_error *err);
 qn_status qn_eval_case(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out, qn_error *err);
-qn_status qn_eval_coalesce(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out, qn_error *err);
+qn_status qn_eval_coalesce(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out,
+                           qn_error *err);
 
 /// Puts expression, values and origin around a kernel's message.
-qn_status qn_eval_describe_failure(const qn_evaluation *evaluation, const qn_expr *expr, int64_t row, qn_error *err);
+qn_status qn_eval_describe_failure(const qn_evaluation *evaluation, const qn_expr *expr, int64_t row,
+                                   qn_error *err);
 
 /// A column of n_rows rows that are all as row 0 of `value`.
 qn_status qn_column_repeat(const qn_column *value, int64_t n_rows, qn_column *out, qn_error *err);

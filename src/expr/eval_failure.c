@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The message of a failed evaluation: where the row comes from, the expression, what is wrong, and the values that the
-// failing part of the expression read: "ratings.csv, row 812: in 'a / b': division by zero (a = 5, b = 0)".
+// The message of a failed evaluation: where the row comes from, the expression, what is wrong, and the values
+// that the failing part of the expression read: "ratings.csv, row 812: in 'a / b': division by zero (a = 5, b
+// = 0)".
 #include <stdio.h>
 #include <string.h>
 #include "base/check.h"
@@ -41,8 +42,8 @@ done:
 }
 
 // "(a = 5, b = 0)" of the columns that the expression reads.
-static qn_status append_values(const qn_evaluation *evaluation, const qn_expr *expr, int64_t row, qn_buffer *out,
-                               qn_error *err) {
+static qn_status append_values(const qn_evaluation *evaluation, const qn_expr *expr, int64_t row,
+                               qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer used = {0};
   int n = 0;
@@ -75,7 +76,8 @@ static qn_status append_text(const qn_expr *expr, qn_buffer *out, qn_error *err)
     first = first > size - LONGEST_TEXT ? size - LONGEST_TEXT : first;
     first = whole_characters(expr->text, first);
   }
-  const int64_t shown = size - first <= LONGEST_TEXT ? size - first : whole_characters(expr->text + first, LONGEST_TEXT);
+  const int64_t shown =
+      size - first <= LONGEST_TEXT ? size - first : whole_characters(expr->text + first, LONGEST_TEXT);
   const int64_t begin = out->size;
   const qn_status status = qn_buffer_printf(out, err, "%s%.*s%s", first > 0 ? "..." : "", (int)shown,
                                             expr->text + first, first + shown < size ? "..." : "");
@@ -85,7 +87,8 @@ static qn_status append_text(const qn_expr *expr, qn_buffer *out, qn_error *err)
   return status;
 }
 
-qn_status qn_eval_describe_failure(const qn_evaluation *evaluation, const qn_expr *expr, int64_t row, qn_error *err) {
+qn_status qn_eval_describe_failure(const qn_evaluation *evaluation, const qn_expr *expr, int64_t row,
+                                   qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer message = {0};
   char origin[512] = "";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where SQL evaluates an argument only for some rows: case, coalesce, and the right side of and/or if it can fail. Such
-// an argument is evaluated on the gathered columns of those rows; what cannot fail is evaluated on all rows where that
-// is no dearer than to gather.
+// Where SQL evaluates an argument only for some rows: case, coalesce, and the right side of and/or if it can
+// fail. Such an argument is evaluated on the gathered columns of those rows; what cannot fail is evaluated on
+// all rows where that is no dearer than to gather.
 #include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -13,7 +13,8 @@ typedef struct subset {
   int64_t n;
 } subset;
 
-// The value of an argument for a subset. is_whole: it has all rows of the evaluation, not just those of the subset.
+// The value of an argument for a subset. is_whole: it has all rows of the evaluation, not just those of the
+// subset.
 typedef struct part {
   qn_operand operand;
   bool is_whole;
@@ -76,8 +77,8 @@ done:
   return status;
 }
 
-static qn_status eval_part(const qn_evaluation *evaluation, const qn_expr *expr, const subset *rows, part *out,
-                           qn_error *err) {
+static qn_status eval_part(const qn_evaluation *evaluation, const qn_expr *expr, const subset *rows,
+                           part *out, qn_error *err) {
   const bool is_simple = expr->kind == QN_EXPR_COLUMN || expr->kind == QN_EXPR_CONSTANT;
   out->is_whole = rows->rows == NULL || rows->n == evaluation->n_rows ||
                   (!expr->can_fail && (is_simple || rows->n * 2 >= evaluation->n_rows));
@@ -87,7 +88,8 @@ static qn_status eval_part(const qn_evaluation *evaluation, const qn_expr *expr,
   return eval_gathered(evaluation, expr, rows, &out->operand, err);
 }
 
-// --- case and coalesce: for each row, the part that has its value and where ---------------------------------------------
+// --- case and coalesce: for each row, the part that has its value and where
+// ---------------------------------------------
 
 typedef struct choice {
   part *parts;
@@ -113,7 +115,9 @@ static qn_status choice_init(choice *all, int n_parts, int64_t n_rows, qn_error 
   if (all->parts != NULL) {
     memset(all->parts, 0, sizeof *all->parts * (size_t)n_parts);
   }
-  return is_complete ? QN_OK : qn_fail(err, QN_ERR_MEMORY, "no memory to choose the values of %lld rows", (long long)n_rows);
+  return is_complete
+             ? QN_OK
+             : qn_fail(err, QN_ERR_MEMORY, "no memory to choose the values of %lld rows", (long long)n_rows);
 }
 
 static void choice_release(choice *all) {
@@ -185,7 +189,8 @@ static qn_status choose_fixed(const choice *all, qn_type type, qn_column *out, q
   }
   if (has_nulls) {
     bits = qn_memory_alloc(qn_bitmap_bytes(all->n_rows));
-    QN_REQUIRE(bits != NULL, err, QN_ERR_MEMORY, "no memory for the nulls of %lld rows", (long long)all->n_rows);
+    QN_REQUIRE(bits != NULL, err, QN_ERR_MEMORY, "no memory for the nulls of %lld rows",
+               (long long)all->n_rows);
     memset(bits, 0, (size_t)qn_bitmap_bytes(all->n_rows));
     for (int64_t i = 0; i < all->n_rows; i++) {
       const unsigned valid = !qn_column_is_null(&all->parts[all->part_of[i]].operand.column, all->row_in[i]);
@@ -215,8 +220,8 @@ static qn_status choice_finish(choice *all, qn_type type, qn_operand *out, qn_er
                                : choose_fixed(all, type, &out->column, err);
 }
 
-static qn_status choice_add(choice *all, const qn_evaluation *evaluation, const qn_expr *expr, const subset *rows,
-                            qn_error *err) {
+static qn_status choice_add(choice *all, const qn_evaluation *evaluation, const qn_expr *expr,
+                            const subset *rows, qn_error *err) {
   const int p = all->n_parts;
   const qn_status status = eval_part(evaluation, expr, rows, &all->parts[p], err);
   if (status == QN_OK) {
@@ -227,8 +232,8 @@ static qn_status choice_add(choice *all, const qn_evaluation *evaluation, const 
 }
 
 // Cuts `rows` into those where a condition is true and the others.
-static void split(const part *condition, const subset *rows, int32_t *taken, int64_t *n_taken, int32_t *others,
-                  int64_t *n_others) {
+static void split(const part *condition, const subset *rows, int32_t *taken, int64_t *n_taken,
+                  int32_t *others, int64_t *n_others) {
   const qn_column *column = &condition->operand.column;
   *n_taken = *n_others = 0;
   for (int64_t i = 0; i < rows->n; i++) {
@@ -273,7 +278,8 @@ done:
   return status;
 }
 
-qn_status qn_eval_coalesce(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out, qn_error *err) {
+qn_status qn_eval_coalesce(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out,
+                           qn_error *err) {
   qn_status status = QN_OK;
   choice all = {0};
   subset left = {.n = evaluation->n_rows};
@@ -299,9 +305,11 @@ done:
   return status;
 }
 
-// --- and, or --------------------------------------------------------------------------------------------------------
+// --- and, or
+// --------------------------------------------------------------------------------------------------------
 
-// The rows that `so_far` does not decide: for `and` those that are not false, for `or` those that are not true.
+// The rows that `so_far` does not decide: for `and` those that are not false, for `or` those that are not
+// true.
 static int64_t undecided_rows(bool is_and, const qn_column *so_far, int32_t *rows) {
   const uint8_t *values = so_far->values;
   int64_t n = 0;
@@ -312,7 +320,8 @@ static int64_t undecided_rows(bool is_and, const qn_column *so_far, int32_t *row
   return n;
 }
 
-// A bool column of all rows from one of some; the others are true for `and`, false for `or`: they change nothing.
+// A bool column of all rows from one of some; the others are true for `and`, false for `or`: they change
+// nothing.
 static qn_status spread(bool is_and, const part *value, const subset *rows, int64_t n_rows, qn_column *out,
                         qn_error *err) {
   qn_status status = QN_OK;
@@ -346,8 +355,8 @@ done:
 }
 
 // so_far = so_far and expr, for an expr that can fail.
-static qn_status combine_lazily(const qn_evaluation *evaluation, bool is_and, const qn_expr *expr, qn_column *so_far,
-                                qn_error *err) {
+static qn_status combine_lazily(const qn_evaluation *evaluation, bool is_and, const qn_expr *expr,
+                                qn_column *so_far, qn_error *err) {
   qn_status status = QN_OK;
   part value = {0};
   qn_column right = {0};
@@ -369,7 +378,8 @@ done:
   return status;
 }
 
-static qn_status eval_whole(const qn_evaluation *evaluation, const qn_expr *expr, qn_column *out, qn_error *err) {
+static qn_status eval_whole(const qn_evaluation *evaluation, const qn_expr *expr, qn_column *out,
+                            qn_error *err) {
   qn_operand operand = {0};
   qn_status status = qn_eval_node(evaluation, expr, &operand, err);
   if (status == QN_OK && operand.is_constant) {
@@ -381,7 +391,8 @@ static qn_status eval_whole(const qn_evaluation *evaluation, const qn_expr *expr
   return status;
 }
 
-qn_status qn_eval_and_or(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out, qn_error *err) {
+qn_status qn_eval_and_or(const qn_evaluation *evaluation, const qn_expr *expr, qn_operand *out,
+                         qn_error *err) {
   qn_status status = QN_OK;
   const bool is_and = expr->kind == QN_EXPR_AND;
   qn_column so_far = {0};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `column compare constant` read out of a condition, for sources that can leave out rows by it. If the column was cast
-// for the comparison, the constant must be one of the column's own type for the bound to say the same.
+// `column compare constant` read out of a condition, for sources that can leave out rows by it. If the column
+// was cast for the comparison, the constant must be one of the column's own type for the bound to say the
+// same.
 #include <math.h>
 #include <string.h>
 #include "base/check.h"
@@ -13,8 +14,8 @@ static bool find_compare(const char *name, bool is_swapped, qn_compare *out) {
     const char *name;
     qn_compare compare;
     qn_compare swapped;
-  } all[] = {{"=", QN_CMP_EQ, QN_CMP_EQ}, {"<>", QN_CMP_NE, QN_CMP_NE}, {"<", QN_CMP_LT, QN_CMP_GT},
-             {"<=", QN_CMP_LE, QN_CMP_GE}, {">", QN_CMP_GT, QN_CMP_LT}, {">=", QN_CMP_GE, QN_CMP_LE}};
+  } all[] = {{"=", QN_CMP_EQ, QN_CMP_EQ},  {"<>", QN_CMP_NE, QN_CMP_NE}, {"<", QN_CMP_LT, QN_CMP_GT},
+             {"<=", QN_CMP_LE, QN_CMP_GE}, {">", QN_CMP_GT, QN_CMP_LT},  {">=", QN_CMP_GE, QN_CMP_LE}};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     if (strcmp(all[i].name, name) == 0) {
       *out = is_swapped ? all[i].swapped : all[i].compare;
@@ -28,7 +29,8 @@ static bool is_cast(const qn_expr *expr) {
   return expr->kind == QN_EXPR_CALL && strcmp(expr->function->name, "cast") == 0;
 }
 
-// Casts that keep the order and bring different values to different ones, at least near values that come back.
+// Casts that keep the order and bring different values to different ones, at least near values that come
+// back.
 static bool keeps_order(qn_type from, qn_type to) {
   return qn_cast_is_implicit(from, to) && !(from == QN_INT64 && to == QN_FLOAT32) &&
          !(from == QN_INT32 && to == QN_FLOAT32);
@@ -45,7 +47,8 @@ static bool cast_back(const qn_expr *constant, qn_type type, qn_column *out) {
   if (constant->type == QN_FLOAT64 && !(fabs(qn_column_float64(constant->value, 0)) < 0x1p53)) {
     return false; // there integers and floats are not one to one
   }
-  const qn_expr call = {.kind = QN_EXPR_CALL, .type = type, .text = "", .n_args = 1, .args = &constant, .function = back};
+  const qn_expr call = {
+      .kind = QN_EXPR_CALL, .type = type, .text = "", .n_args = 1, .args = &constant, .function = back};
   if (qn_expr_eval_constant(&call, out, NULL) != QN_OK) {
     return false;
   }
@@ -73,7 +76,8 @@ bool qn_expr_as_bound(const qn_expr *condition, struct qn_bound *bound) {
   const qn_expr *constant = condition->args[is_swapped ? 0 : 1];
   const bool has_cast = is_cast(column);
   column = has_cast ? column->args[0] : column;
-  if (column->kind != QN_EXPR_COLUMN || constant->kind != QN_EXPR_CONSTANT || qn_expr_is_null_constant(constant) ||
+  if (column->kind != QN_EXPR_COLUMN || constant->kind != QN_EXPR_CONSTANT ||
+      qn_expr_is_null_constant(constant) ||
       !find_compare(condition->function->name, is_swapped, &bound->compare)) {
     return false;
   }

@@ -13,7 +13,8 @@ typedef enum {
   QN_EXPR_OR,
   QN_EXPR_CASE,     // args: when, then, when, then, ..., else
   QN_EXPR_COALESCE, // later args are evaluated only where all before are null
-  QN_EXPR_UNKNOWN,  // only while binding: a quoted literal or NULL whose type its surroundings decide; value is utf8
+  QN_EXPR_UNKNOWN,  // only while binding: a quoted literal or NULL whose type its surroundings decide; value
+                    // is utf8
   QN_EXPR_INTERVAL  // only while binding: data is a qn_interval
 } qn_expr_kind;
 
@@ -35,7 +36,9 @@ typedef qn_status qn_kernel(qn_call *call, qn_error *err);
 
 enum {
   QN_CALL_CAN_FAIL = 1,
-  QN_CALL_SEES_NULLS = 2, // else the result is null where an argument is, and the kernel's values there are ignored
+  QN_CALL_SEES_NULLS =
+      2, // else the result is null where an argument is, and the kernel's values there are ignored
+  QN_CALL_FAILS_UNPREPARED = 4, // can fail unless prepare found arguments that make it safe (and gave data)
 };
 enum { QN_MAX_SIGNATURE = 4 };
 
@@ -48,18 +51,23 @@ typedef struct qn_function {
   qn_type result;
   qn_kernel *kernel;
   int flags;
-  /// Checks constant arguments and makes what the kernel wants to have ready; may be NULL. `location` is for carets.
-  qn_status (*prepare)(qn_binder *binder, int location, const qn_expr *const *args, int n_args, const void **data);
+  /// Checks constant arguments and makes what the kernel wants to have ready; may be NULL. `location` is for
+  /// carets. qn_call_is_safe as data says no more than that.
+  qn_status (*prepare)(qn_binder *binder, int location, const qn_expr *const *args, int n_args,
+                       const void **data);
 } qn_function;
+
+/// What prepare gives where there is nothing to have ready but the call cannot fail.
+extern const char qn_call_is_safe[];
 
 struct qn_expr {
   qn_expr_kind kind;
   qn_type type;
-  bool can_fail;    // it or something below
-  int location;     // where in text; -1 if unknown
-  const char *text; // of the whole expression it was written in
-  int column;       // of a column
-  const char *name; // of a column, as the schema has it
+  bool can_fail;          // it or something below
+  int location;           // where in text; -1 if unknown
+  const char *text;       // of the whole expression it was written in
+  int column;             // of a column
+  const char *name;       // of a column, as the schema has it
   const qn_column *value; // of a constant: one row
   int n_args;
   const qn_expr *const *args;
@@ -72,8 +80,9 @@ struct qn_call {
   const qn_operand *args;
   int n_args;
   int64_t n_rows;
-  const uint8_t *validity; // rows in which no argument is null; NULL: all rows. Not set if the kernel sees nulls
-  void *values;            // to be written: of result, unless that is text
+  const uint8_t
+      *validity; // rows in which no argument is null; NULL: all rows. Not set if the kernel sees nulls
+  void *values;  // to be written: of result, unless that is text
   qn_column result;
   qn_column_builder texts; // to be appended to, a row at a time, if the result is text
   int64_t failed_row;      // for the message; -1: no certain one
@@ -117,5 +126,6 @@ static inline qn_text qn_arg_text(const qn_call *call, int arg, int64_t row) {
 qn_status qn_expr_eval_constant(const qn_expr *expr, qn_column *out, qn_error *err);
 
 static inline bool qn_expr_is_null_constant(const qn_expr *expr) {
-  return (expr->kind == QN_EXPR_CONSTANT || expr->kind == QN_EXPR_UNKNOWN) && qn_column_is_null(expr->value, 0);
+  return (expr->kind == QN_EXPR_CONSTANT || expr->kind == QN_EXPR_UNKNOWN) &&
+         qn_column_is_null(expr->value, 0);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Search in the tables of functions. It happens when a plan is built, so a walk over some hundred entries will do.
+// Search in the tables of functions. It happens when a plan is built, so a walk over some hundred entries
+// will do.
 #include "expr/function_table.h"
 #include <ctype.h>
 #include "expr/binder.h"
@@ -36,8 +37,9 @@ const qn_function *qn_function_find(const char *name, const qn_type *types, int 
 }
 
 const char *qn_function_suggest(const char *name) {
-  static const char *const others[] = {"coalesce",    "nullif",   "greatest",  "least",     "concat", "concat_ws",
-                                       "extract",     "date_part", "date_trunc", "substring", "position"};
+  static const char *const others[] = {"coalesce",   "nullif",    "greatest", "least",
+                                       "concat",     "concat_ws", "extract",  "date_part",
+                                       "date_trunc", "substring", "position"};
   qn_name_hint hint = {.wanted = name};
   for (int t = 0; t < N_TABLES; t++) {
     for (int i = 0; i < tables[t]->n; i++) {

@@ -47,9 +47,9 @@ extern const qn_function qn_function_least;
 extern const qn_function qn_function_in; // data from qn_in_list_new()
 extern const qn_function qn_function_concat;
 extern const qn_function qn_function_concat_ws;
-extern const qn_function qn_function_print_bool; // t or f
-extern const qn_function qn_function_extract;    // args: timestamp; data: the field
-extern const qn_function qn_function_date_trunc; // the same
+extern const qn_function qn_function_print_bool;   // t or f
+extern const qn_function qn_function_extract;      // args: timestamp; data: the field
+extern const qn_function qn_function_date_trunc;   // the same
 extern const qn_function qn_function_add_interval; // args: timestamp; data: a qn_interval
 
 /// A set of constants of one type for `in`. has_null: a row that is in the list with none of them is null.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `x in (constants)`: a few fixed-width values are compared one after the other over whole columns; more of them, and
-// text, are looked up in a hash table that is made when the expression is bound.
+// `x in (constants)`: a few fixed-width values are compared one after the other over whole columns; more of
+// them, and text, are looked up in a hash table that is made when the expression is bound.
 #include "base/check.h"
 #include "base/hash.h"
 #include "expr/function_table.h"

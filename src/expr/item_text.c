@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A look at the text of an expression without parsing it: where its tokens are. It serves names, messages and limits;
-// what the text means the parser alone decides.
+// A look at the text of an expression without parsing it: where its tokens are. It serves names, messages and
+// limits; what the text means the parser alone decides.
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -17,7 +17,8 @@ static bool is_word_char(char c) {
   return isalnum((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
 }
 
-// Behind the closing quote; a doubled quote is part of the text, and so is what follows a backslash if has_escapes.
+// Behind the closing quote; a doubled quote is part of the text, and so is what follows a backslash if
+// has_escapes.
 static const char *skip_quoted(const char *at, char quote, bool has_escapes) {
   for (at++; *at != '\0'; at++) {
     if (has_escapes && *at == '\\' && at[1] != '\0') {
@@ -108,7 +109,8 @@ static int depth_change(const token *t) {
 }
 
 static bool is_word(const token *t, const char *word) {
-  return t->kind == TOKEN_WORD && t->size == (int64_t)strlen(word) && strncasecmp(t->at, word, (size_t)t->size) == 0;
+  return t->kind == TOKEN_WORD && t->size == (int64_t)strlen(word) &&
+         strncasecmp(t->at, word, (size_t)t->size) == 0;
 }
 
 int64_t qn_count_nesting(const char *text) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// LIKE and ILIKE. A constant pattern is looked at once: most are equality, a beginning, an end or a piece of the text,
-// and cost one memcmp or memmem a row. Others are matched with one place to go back to, which suffices for %.
+// LIKE and ILIKE. A constant pattern is looked at once: most are equality, a beginning, an end or a piece of
+// the text, and cost one memcmp or memmem a row. Others are matched with one place to go back to, which
+// suffices for %.
 #include <string.h>
 #include "expr/binder.h"
 #include "expr/text_case.h"
@@ -16,7 +17,8 @@ typedef struct like_pattern {
   const char *marks; // of the last: '%', '_' or 0 for each byte
 } like_pattern;
 
-// Takes the escape character out. bytes and marks have room for pattern.size. False if the pattern ends in it.
+// Takes the escape character out. bytes and marks have room for pattern.size. False if the pattern ends in
+// it.
 static bool unescape(qn_text pattern, qn_text escape, char *bytes, char *marks, int64_t *size) {
   int64_t n = 0;
   for (int64_t i = 0; i < pattern.size; i++) {
@@ -58,7 +60,9 @@ static void classify(like_pattern *pattern) {
   }
   const bool opens = first > 0;
   const bool closes = end < pattern->size;
-  pattern->kind = opens ? (closes ? LIKE_CONTAINS : first < pattern->size ? LIKE_ENDS : LIKE_CONTAINS)
+  pattern->kind = opens ? (closes                  ? LIKE_CONTAINS
+                           : first < pattern->size ? LIKE_ENDS
+                                                   : LIKE_CONTAINS)
                         : (closes ? LIKE_STARTS : LIKE_EQUALS);
   pattern->bytes += first;
   pattern->size = end - first;
@@ -126,8 +130,8 @@ static qn_text escape_of(const qn_call *call, int64_t row) {
 }
 
 // At bind: a constant pattern, in lower case for ilike.
-static qn_status compile(qn_binder *binder, bool ignores_case, int location, const qn_expr *const *args, int n_args,
-                         const void **data) {
+static qn_status compile(qn_binder *binder, bool ignores_case, int location, const qn_expr *const *args,
+                         int n_args, const void **data) {
   qn_status status = QN_OK;
   qn_buffer lower = {0};
   const locale_t locale = ignores_case ? qn_utf8_locale_new() : (locale_t)0;
@@ -256,9 +260,9 @@ done:
 }
 
 static const qn_function functions[] = {
-    {"like", 2, {QN_UTF8, QN_UTF8}, QN_BOOL, like, QN_CALL_CAN_FAIL, prepare_like},
-    {"like", 3, {QN_UTF8, QN_UTF8, QN_UTF8}, QN_BOOL, like, QN_CALL_CAN_FAIL, prepare_like},
-    {"ilike", 2, {QN_UTF8, QN_UTF8}, QN_BOOL, ilike, QN_CALL_CAN_FAIL, prepare_ilike},
-    {"ilike", 3, {QN_UTF8, QN_UTF8, QN_UTF8}, QN_BOOL, ilike, QN_CALL_CAN_FAIL, prepare_ilike},
+    {"like", 2, {QN_UTF8, QN_UTF8}, QN_BOOL, like, QN_CALL_FAILS_UNPREPARED, prepare_like},
+    {"like", 3, {QN_UTF8, QN_UTF8, QN_UTF8}, QN_BOOL, like, QN_CALL_FAILS_UNPREPARED, prepare_like},
+    {"ilike", 2, {QN_UTF8, QN_UTF8}, QN_BOOL, ilike, QN_CALL_FAILS_UNPREPARED, prepare_ilike},
+    {"ilike", 3, {QN_UTF8, QN_UTF8, QN_UTF8}, QN_BOOL, ilike, QN_CALL_FAILS_UNPREPARED, prepare_ilike},
 };
 const qn_function_table qn_like_functions = {functions, (int)(sizeof functions / sizeof *functions)};

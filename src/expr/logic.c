@@ -19,8 +19,8 @@ static uint8_t pack(const uint8_t *values, int64_t n) {
 }
 
 // Where a row is known: both sides are, or one side decides (false for `and`, true for `or`).
-static qn_status combine_nulls(bool is_and, const qn_column *a, const qn_column *b, uint8_t *values, qn_column *out,
-                               qn_error *err) {
+static qn_status combine_nulls(bool is_and, const qn_column *a, const qn_column *b, uint8_t *values,
+                               qn_column *out, qn_error *err) {
   const int64_t n_rows = a->n_rows;
   const uint8_t *a_values = a->values;
   const uint8_t *b_values = b->values;
@@ -209,6 +209,8 @@ const qn_function qn_function_is_not_null = {
     .name = "is not null", .result = QN_BOOL, .kernel = is_not_null, .flags = QN_CALL_SEES_NULLS};
 const qn_function qn_function_is_distinct = {
     .name = "is distinct from", .result = QN_BOOL, .kernel = is_distinct, .flags = QN_CALL_SEES_NULLS};
-const qn_function qn_function_is_not_distinct = {
-    .name = "is not distinct from", .result = QN_BOOL, .kernel = is_not_distinct, .flags = QN_CALL_SEES_NULLS};
+const qn_function qn_function_is_not_distinct = {.name = "is not distinct from",
+                                                 .result = QN_BOOL,
+                                                 .kernel = is_not_distinct,
+                                                 .flags = QN_CALL_SEES_NULLS};
 const qn_function qn_function_nullif = {.name = "nullif", .kernel = nullif, .flags = QN_CALL_SEES_NULLS};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Functions of float64. What PostgreSQL calls an error is one here: arguments outside a function's domain, finite
-// arguments with an infinite result.
+// Functions of float64. What PostgreSQL calls an error is one here: arguments outside a function's domain,
+// finite arguments with an infinite result.
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -20,7 +20,9 @@ static const char *check_sqrt(double x, double r) {
 }
 static const char *check_log(double x, double r) {
   (void)r;
-  return x == 0 ? "cannot take the logarithm of zero" : x < 0 ? "cannot take the logarithm of a negative number" : NULL;
+  return x == 0  ? "cannot take the logarithm of zero"
+         : x < 0 ? "cannot take the logarithm of a negative number"
+                 : NULL;
 }
 static const char *check_exp(double x, double r) {
   return isinf(r) && !isinf(x) ? overflow : r == 0 && !isinf(x) ? underflow : NULL;
@@ -157,8 +159,8 @@ static double log_base(double base, double x) {
 BINARY_FUNCTIONS(X)
 #undef X
 
-// Halves away from zero, as PostgreSQL's decimals do. A decimal like 2.675 is stored a little below itself: what a
-// product misses of a half by a rounding error is a half.
+// Halves away from zero, as PostgreSQL's decimals do. A decimal like 2.675 is stored a little below itself:
+// what a product misses of a half by a rounding error is a half.
 static double round_product(double product) {
   const double rounded = round(product);
   const double nudged = round(product * (1 + DBL_EPSILON));
@@ -272,9 +274,9 @@ static const qn_function functions[] = {
     TOTAL_FUNCTIONS(X)
 #undef X
 #define X(name, function, check) {#name, 1, {QN_FLOAT64}, QN_FLOAT64, kernel_##name, QN_CALL_CAN_FAIL, NULL},
-    PARTIAL_FUNCTIONS(X)
+        PARTIAL_FUNCTIONS(X)
 #undef X
-    {"ceiling", 1, {QN_FLOAT64}, QN_FLOAT64, kernel_ceil, 0, NULL},
+            {"ceiling", 1, {QN_FLOAT64}, QN_FLOAT64, kernel_ceil, 0, NULL},
     {"log10", 1, {QN_FLOAT64}, QN_FLOAT64, kernel_log, QN_CALL_CAN_FAIL, NULL},
     {"log", 2, {QN_FLOAT64, QN_FLOAT64}, QN_FLOAT64, kernel_log_base, QN_CALL_CAN_FAIL, NULL},
     {"power", 2, {QN_FLOAT64, QN_FLOAT64}, QN_FLOAT64, kernel_power, QN_CALL_CAN_FAIL, NULL},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Edit distance (Damerau's, of neighbours exchanged too: the most frequent slip), letter case counting little.
+// Edit distance (Damerau's, of neighbours exchanged too: the most frequent slip), letter case counting
+// little.
 #include <ctype.h>
 #include <string.h>
 #include "expr/binder.h"

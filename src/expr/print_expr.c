@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bound expression as text again: for parts of a condition and for expressions that a plan has put together, which
-// nobody wrote as they are. Casts that happen by themselves are not shown.
+// A bound expression as text again: for parts of a condition and for expressions that a plan has put
+// together, which nobody wrote as they are. Casts that happen by themselves are not shown.
 #include "expr/print_expr.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ static bool is_infix(const qn_expr *expr) {
     return true;
   }
   return expr->kind == QN_EXPR_CALL &&
-         ((expr->n_args == 2 && (!isalpha((unsigned char)expr->function->name[0]) || is_word_operator(expr->function->name))) ||
+         ((expr->n_args == 2 &&
+           (!isalpha((unsigned char)expr->function->name[0]) || is_word_operator(expr->function->name))) ||
           expr->function == &qn_function_add_interval);
 }
 
@@ -74,8 +75,8 @@ static qn_status print_column(const qn_expr *expr, qn_buffer *out, qn_error *err
                   : print_quoted(name, (int64_t)strlen(name), '"', out, err);
 }
 
-static qn_status print_list(const qn_expr *const *args, int n_args, const char *between, bool is_inside, qn_buffer *out,
-                            qn_error *err) {
+static qn_status print_list(const qn_expr *const *args, int n_args, const char *between, bool is_inside,
+                            qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
   for (int i = 0; i < n_args; i++) {
     if (i > 0) {
@@ -145,7 +146,8 @@ static qn_status print_in(const qn_expr *expr, qn_buffer *out, qn_error *err) {
   QN_TRY(print(expr->args[0], true, out, err));
   QN_TRY(qn_buffer_printf(out, err, " in ("));
   QN_TRY(print_list(items, n < MOST_ITEMS ? n : MOST_ITEMS, ", ", false, out, err));
-  QN_TRY(n <= MOST_ITEMS ? qn_buffer_printf(out, err, ")") : qn_buffer_printf(out, err, ", ... %d in all)", n));
+  QN_TRY(n <= MOST_ITEMS ? qn_buffer_printf(out, err, ")")
+                         : qn_buffer_printf(out, err, ", ... %d in all)", n));
 
 done:
   return status;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Regular expressions by the C library: POSIX extended ones, of characters of UTF-8. \d and \D are understood too; what
-// PostgreSQL's have beyond that (lazy quantifiers, lookahead, (?:...)) is refused rather than misread. A pattern is
-// checked when it is bound and compiled once a batch, for nothing frees what an expression holds.
+// Regular expressions by the C library: POSIX extended ones, of characters of UTF-8. \d and \D are understood
+// too; what PostgreSQL's have beyond that (lazy quantifiers, lookahead, (?:...)) is refused rather than
+// misread. A pattern is checked when it is bound and compiled once a batch, for nothing frees what an
+// expression holds.
 #include <locale.h>
 #include <regex.h>
 #include <stdio.h>
@@ -120,9 +121,10 @@ static qn_status compile(qn_text text, int flags, pattern *out, qn_error *err) {
   qn_buffer translated = {0};
   char reason[200];
   const char *unsupported = find_unsupported(text.data, text.data + text.size);
-  QN_REQUIRE(text.size <= LONGEST_PATTERN, err, QN_ERR_VALUE, "the regular expression is longer than %d bytes",
-             LONGEST_PATTERN);
-  QN_REQUIRE(unsupported == NULL, err, QN_ERR_VALUE, "%s are not supported in regular expressions", unsupported);
+  QN_REQUIRE(text.size <= LONGEST_PATTERN, err, QN_ERR_VALUE,
+             "the regular expression is longer than %d bytes", LONGEST_PATTERN);
+  QN_REQUIRE(unsupported == NULL, err, QN_ERR_VALUE, "%s are not supported in regular expressions",
+             unsupported);
   QN_TRY(translate(text, &translated, err));
   const int code = regcomp(&out->regex, (const char *)translated.data, flags | REG_EXTENDED);
   if (code != 0) {
@@ -231,7 +233,7 @@ static bool find(const pattern *p, qn_text text, int64_t from, regmatch_t *group
 }
 
 static qn_status match_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
-                             qn_error *err) {
+                           qn_error *err) {
   (void)scratch, (void)err;
   ((uint8_t *)call->values)[row] = find(p, text, 0, NULL, 0);
   return QN_OK;
@@ -242,8 +244,8 @@ static qn_status matches(qn_call *call, qn_error *err) {
 }
 
 // \1 to \9 and \& stand for what was matched.
-static qn_status append_replacement(qn_text replacement, qn_text text, const regmatch_t *groups, qn_buffer *out,
-                                    qn_error *err) {
+static qn_status append_replacement(qn_text replacement, qn_text text, const regmatch_t *groups,
+                                    qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
   for (int64_t i = 0; i < replacement.size; i++) {
     const char c = replacement.data[i];
@@ -251,7 +253,8 @@ static qn_status append_replacement(qn_text replacement, qn_text text, const reg
     const int group = next == '&' ? 0 : next >= '1' && next <= '9' ? next - '0' : -1;
     if (group >= 0) {
       if (groups[group].rm_so >= 0) {
-        QN_TRY(qn_buffer_append(out, text.data + groups[group].rm_so, groups[group].rm_eo - groups[group].rm_so, err));
+        QN_TRY(qn_buffer_append(out, text.data + groups[group].rm_so,
+                                groups[group].rm_eo - groups[group].rm_so, err));
       }
       i++;
     } else {
@@ -303,7 +306,7 @@ static qn_status extract(qn_call *call, const pattern *p, qn_text text, bool wan
                                        groups[at].rm_eo - groups[at].rm_so, err);
 }
 static qn_status substr_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
-                             qn_error *err) {
+                            qn_error *err) {
   (void)row, (void)scratch;
   return extract(call, p, text, false, err);
 }
@@ -311,7 +314,7 @@ static qn_status regexp_substr(qn_call *call, qn_error *err) {
   return for_each_row(call, substr_row, err);
 }
 static qn_status substring_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
-                             qn_error *err) {
+                               qn_error *err) {
   (void)row, (void)scratch;
   return extract(call, p, text, true, err);
 }
@@ -320,7 +323,7 @@ static qn_status substring(qn_call *call, qn_error *err) {
 }
 
 static qn_status count_row(qn_call *call, int64_t row, const pattern *p, qn_text text, qn_buffer *scratch,
-                             qn_error *err) {
+                           qn_error *err) {
   (void)scratch, (void)err;
   regmatch_t match;
   int32_t n = 0;
@@ -337,29 +340,48 @@ static qn_status regexp_count(qn_call *call, qn_error *err) {
   return for_each_row(call, count_row, err);
 }
 
+static bool is_constant_text(const qn_expr *arg) {
+  return arg->kind == QN_EXPR_CONSTANT && !qn_expr_is_null_constant(arg);
+}
+
 // Constant patterns are tried at once, so that a mistake has a caret.
-static qn_status prepare(qn_binder *binder, int location, const qn_expr *const *args, int n_args, const void **data) {
-  (void)n_args, (void)data;
+static qn_status prepare_with_flags(qn_binder *binder, int location, const qn_expr *const *args, int n_args,
+                                    int flags_at, const void **data) {
   pattern p = {0};
   qn_error err = {0};
-  if (args[1]->kind != QN_EXPR_CONSTANT || qn_expr_is_null_constant(args[1])) {
+  int flags = 0;
+  const bool has_flags = n_args > flags_at;
+  if (has_flags && is_constant_text(args[flags_at]) &&
+      !read_flags(qn_column_text(args[flags_at]->value, 0), &flags, &p.is_global)) {
+    return qn_bind_fail(binder, QN_ERR_ARG, location, "the flags of a regular expression are i, c and g");
+  }
+  if (!is_constant_text(args[1])) {
     return QN_OK;
   }
-  const qn_status status = compile(qn_column_text(args[1]->value, 0), 0, &p, &err);
+  const qn_status status = compile(qn_column_text(args[1]->value, 0), flags, &p, &err);
   pattern_release(&p);
+  *data = !has_flags || is_constant_text(args[flags_at]) ? qn_call_is_safe : NULL;
   return status == QN_OK ? QN_OK : qn_bind_fail(binder, QN_ERR_ARG, location, "%s", err.message);
+}
+static qn_status prepare(qn_binder *binder, int location, const qn_expr *const *args, int n_args,
+                         const void **data) {
+  return prepare_with_flags(binder, location, args, n_args, 2, data);
+}
+static qn_status prepare_replace(qn_binder *binder, int location, const qn_expr *const *args, int n_args,
+                                 const void **data) {
+  return prepare_with_flags(binder, location, args, n_args, 3, data);
 }
 
 #define TEXT QN_UTF8
 static const qn_function functions[] = {
-    {"~", 2, {TEXT, TEXT}, QN_BOOL, matches, QN_CALL_CAN_FAIL, prepare},
-    {"~*", 2, {TEXT, TEXT}, QN_BOOL, matches, QN_CALL_CAN_FAIL, prepare},
-    {"regexp_like", 2, {TEXT, TEXT}, QN_BOOL, matches, QN_CALL_CAN_FAIL, prepare},
-    {"regexp_like", 3, {TEXT, TEXT, TEXT}, QN_BOOL, matches, QN_CALL_CAN_FAIL, prepare},
-    {"regexp_replace", 3, {TEXT, TEXT, TEXT}, TEXT, replace, QN_CALL_CAN_FAIL, prepare},
-    {"regexp_replace", 4, {TEXT, TEXT, TEXT, TEXT}, TEXT, replace, QN_CALL_CAN_FAIL, prepare},
-    {"regexp_substr", 2, {TEXT, TEXT}, TEXT, regexp_substr, QN_CALL_CAN_FAIL, prepare},
-    {"substring", 2, {TEXT, TEXT}, TEXT, substring, QN_CALL_CAN_FAIL, prepare},
-    {"regexp_count", 2, {TEXT, TEXT}, QN_INT32, regexp_count, QN_CALL_CAN_FAIL, prepare},
+    {"~", 2, {TEXT, TEXT}, QN_BOOL, matches, QN_CALL_FAILS_UNPREPARED, prepare},
+    {"~*", 2, {TEXT, TEXT}, QN_BOOL, matches, QN_CALL_FAILS_UNPREPARED, prepare},
+    {"regexp_like", 2, {TEXT, TEXT}, QN_BOOL, matches, QN_CALL_FAILS_UNPREPARED, prepare},
+    {"regexp_like", 3, {TEXT, TEXT, TEXT}, QN_BOOL, matches, QN_CALL_FAILS_UNPREPARED, prepare},
+    {"regexp_replace", 3, {TEXT, TEXT, TEXT}, TEXT, replace, QN_CALL_FAILS_UNPREPARED, prepare_replace},
+    {"regexp_replace", 4, {TEXT, TEXT, TEXT, TEXT}, TEXT, replace, QN_CALL_FAILS_UNPREPARED, prepare_replace},
+    {"regexp_substr", 2, {TEXT, TEXT}, TEXT, regexp_substr, QN_CALL_FAILS_UNPREPARED, prepare},
+    {"substring", 2, {TEXT, TEXT}, TEXT, substring, QN_CALL_FAILS_UNPREPARED, prepare},
+    {"regexp_count", 2, {TEXT, TEXT}, QN_INT32, regexp_count, QN_CALL_FAILS_UNPREPARED, prepare},
 };
 const qn_function_table qn_regex_functions = {functions, (int)(sizeof functions / sizeof *functions)};

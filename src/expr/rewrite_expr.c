@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a plan asks of a bound expression: its parts, what it reads, and the same expression over other columns.
+// What a plan asks of a bound expression: its parts, what it reads, and the same expression over other
+// columns.
 #include <string.h>
 #include "base/check.h"
 #include "expr/print_expr.h"
@@ -101,7 +102,8 @@ static const qn_expr *with_own_text(const qn_expr *expr, qn_arena *arena) {
 
 const qn_expr *qn_expr_substitute(const qn_expr *expr, const qn_expr *const *replacements, qn_arena *arena) {
   const qn_expr *changed = replace(&(replacement){.expressions = replacements, .arena = arena}, expr);
-  return changed == NULL || changed == expr || expr->kind == QN_EXPR_COLUMN ? changed : with_own_text(changed, arena);
+  return changed == NULL || changed == expr || expr->kind == QN_EXPR_COLUMN ? changed
+                                                                            : with_own_text(changed, arena);
 }
 
 static int count_conjuncts(const qn_expr *expr) {
@@ -125,7 +127,8 @@ static void collect_conjuncts(const qn_expr *expr, const qn_expr **out, int *n) 
   }
 }
 
-qn_status qn_expr_conjuncts(const qn_expr *condition, qn_arena *arena, const qn_expr ***out, int *n, qn_error *err) {
+qn_status qn_expr_conjuncts(const qn_expr *condition, qn_arena *arena, const qn_expr ***out, int *n,
+                            qn_error *err) {
   const int n_parts = count_conjuncts(condition);
   *out = qn_arena_alloc(arena, (int64_t)sizeof **out * n_parts);
   if (*out == NULL) {

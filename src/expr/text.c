@@ -100,7 +100,8 @@ static qn_status starts_with(qn_call *call, qn_error *err) {
   for (int64_t i = 0; i < call->n_rows; i++) {
     const qn_text text = qn_arg_text(call, 0, i);
     const qn_text start = qn_arg_text(call, 1, i);
-    out[i] = start.size <= text.size && (start.size == 0 || memcmp(text.data, start.data, (size_t)start.size) == 0);
+    out[i] = start.size <= text.size &&
+             (start.size == 0 || memcmp(text.data, start.data, (size_t)start.size) == 0);
   }
   return QN_OK;
 }
@@ -110,9 +111,9 @@ static int64_t find(qn_text text, qn_text part, int64_t from) {
   if (part.size == 0) {
     return from;
   }
-  const char *found = text.size - from < part.size
-                          ? NULL
-                          : memmem(text.data + from, (size_t)(text.size - from), part.data, (size_t)part.size);
+  const char *found = text.size - from < part.size ? NULL
+                                                   : memmem(text.data + from, (size_t)(text.size - from),
+                                                            part.data, (size_t)part.size);
   return found == NULL ? -1 : found - text.data;
 }
 

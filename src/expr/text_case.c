@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// upper, lower, initcap. ASCII is mapped in place a column at a time; a column with other characters row by row.
+// upper, lower, initcap. ASCII is mapped in place a column at a time; a column with other characters row by
+// row.
 #include "expr/text_case.h"
 #include <string.h>
 #include <wctype.h>
@@ -69,7 +70,8 @@ static qn_status map_ascii_column(qn_call *call, bool is_upper, qn_error *err) {
   QN_TRY(qn_column_builder_append_range(&call->texts, column, 0, call->n_rows, err));
   const int64_t size = call->texts.bytes.size - before;
   if (size > 0) {
-    map_ascii(call->texts.bytes.data + before, column->bytes + column->offsets[0], size, is_upper ? 'a' : 'A');
+    map_ascii(call->texts.bytes.data + before, column->bytes + column->offsets[0], size,
+              is_upper ? 'a' : 'A');
   }
 
 done:
@@ -82,7 +84,8 @@ static qn_status map_case(qn_call *call, bool is_upper, qn_error *err) {
   qn_buffer scratch = {0};
   locale_t locale = (locale_t)0;
 
-  if (is_ascii(column->bytes + column->offsets[0], (int64_t)column->offsets[call->n_rows] - column->offsets[0])) {
+  if (is_ascii(column->bytes + column->offsets[0],
+               (int64_t)column->offsets[call->n_rows] - column->offsets[0])) {
     return map_ascii_column(call, is_upper, err);
   }
   locale = qn_utf8_locale_new();

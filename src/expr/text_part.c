@@ -64,7 +64,8 @@ static bool holds_char(qn_text set, const char *character, int64_t size) {
   return false;
 }
 
-static inline __attribute__((always_inline)) qn_text trim(qn_call *call, int64_t row, bool at_start, bool at_end) {
+static inline __attribute__((always_inline)) qn_text trim(qn_call *call, int64_t row, bool at_start,
+                                                          bool at_end) {
   qn_text text = qn_arg_text(call, 0, row);
   const qn_text set = call->n_args > 1 ? qn_arg_text(call, 1, row) : (qn_text){.data = " ", .size = 1};
   while (at_start && text.size > 0 && holds_char(set, text.data, qn_char_size(text.data[0]))) {
@@ -113,7 +114,8 @@ static qn_status rtrim(qn_call *call, qn_error *err) {
 static int64_t count_parts(qn_text text, qn_text separator) {
   int64_t n = 1;
   for (int64_t at = 0;; n++) {
-    const char *found = memmem(text.data + at, (size_t)(text.size - at), separator.data, (size_t)separator.size);
+    const char *found =
+        memmem(text.data + at, (size_t)(text.size - at), separator.data, (size_t)separator.size);
     if (found == NULL) {
       return n;
     }
@@ -139,9 +141,11 @@ static qn_status split_part_row(qn_call *call, int64_t row, qn_buffer *scratch, 
   }
   *out = (qn_text){.data = text.data};
   for (int64_t at = 0; n > 0; n--) {
-    const char *found = memmem(text.data + at, (size_t)(text.size - at), separator.data, (size_t)separator.size);
+    const char *found =
+        memmem(text.data + at, (size_t)(text.size - at), separator.data, (size_t)separator.size);
     if (n == 1) {
-      *out = (qn_text){.data = text.data + at, .size = found == NULL ? text.size - at : found - text.data - at};
+      *out =
+          (qn_text){.data = text.data + at, .size = found == NULL ? text.size - at : found - text.data - at};
     }
     if (found == NULL) {
       break;
@@ -206,24 +210,50 @@ static qn_status rpad(qn_call *call, qn_error *err) {
   return qn_call_map_texts(call, rpad_row, err);
 }
 
+// Safe with a constant number in a range.
+static qn_status check_number(const qn_expr *arg, int32_t least, int32_t most, const void **data) {
+  if (arg->kind == QN_EXPR_CONSTANT && !qn_expr_is_null_constant(arg)) {
+    const int32_t value = qn_column_int32(arg->value, 0);
+    *data = value >= least && value <= most ? qn_call_is_safe : NULL;
+  }
+  return QN_OK;
+}
+static qn_status prepare_substr(qn_binder *binder, int location, const qn_expr *const *args, int n_args,
+                                const void **data) {
+  (void)binder, (void)location, (void)n_args;
+  return check_number(args[2], 0, INT32_MAX, data);
+}
+static qn_status prepare_split(qn_binder *binder, int location, const qn_expr *const *args, int n_args,
+                               const void **data) {
+  (void)binder, (void)location, (void)n_args;
+  return check_number(args[2], 1, INT32_MAX, data);
+}
+static qn_status prepare_pad(qn_binder *binder, int location, const qn_expr *const *args, int n_args,
+                             const void **data) {
+  (void)binder, (void)location, (void)n_args;
+  return check_number(args[1], 0, 1000, data);
+}
+
 #define TEXT QN_UTF8
 #define TRIM(name, kernel)                                                                                   \
-  {name, 1, {TEXT}, TEXT, kernel, 0, NULL}, {name, 2, {TEXT, TEXT}, TEXT, kernel, 0, NULL}
+  {name, 1, {TEXT}, TEXT, kernel, 0, NULL}, {                                                                \
+    name, 2, {TEXT, TEXT}, TEXT, kernel, 0, NULL                                                             \
+  }
 static const qn_function functions[] = {
     {"substr", 2, {TEXT, QN_INT32}, TEXT, substr, 0, NULL},
-    {"substr", 3, {TEXT, QN_INT32, QN_INT32}, TEXT, substr, QN_CALL_CAN_FAIL, NULL},
+    {"substr", 3, {TEXT, QN_INT32, QN_INT32}, TEXT, substr, QN_CALL_FAILS_UNPREPARED, prepare_substr},
     {"substring", 2, {TEXT, QN_INT32}, TEXT, substr, 0, NULL},
-    {"substring", 3, {TEXT, QN_INT32, QN_INT32}, TEXT, substr, QN_CALL_CAN_FAIL, NULL},
+    {"substring", 3, {TEXT, QN_INT32, QN_INT32}, TEXT, substr, QN_CALL_FAILS_UNPREPARED, prepare_substr},
     {"left", 2, {TEXT, QN_INT32}, TEXT, left, 0, NULL},
     {"right", 2, {TEXT, QN_INT32}, TEXT, right, 0, NULL},
     TRIM("btrim", btrim),
     TRIM("trim", btrim),
     TRIM("ltrim", ltrim),
     TRIM("rtrim", rtrim),
-    {"split_part", 3, {TEXT, TEXT, QN_INT32}, TEXT, split_part, QN_CALL_CAN_FAIL, NULL},
-    {"lpad", 2, {TEXT, QN_INT32}, TEXT, lpad, QN_CALL_CAN_FAIL, NULL},
-    {"lpad", 3, {TEXT, QN_INT32, TEXT}, TEXT, lpad, QN_CALL_CAN_FAIL, NULL},
-    {"rpad", 2, {TEXT, QN_INT32}, TEXT, rpad, QN_CALL_CAN_FAIL, NULL},
-    {"rpad", 3, {TEXT, QN_INT32, TEXT}, TEXT, rpad, QN_CALL_CAN_FAIL, NULL},
+    {"split_part", 3, {TEXT, TEXT, QN_INT32}, TEXT, split_part, QN_CALL_FAILS_UNPREPARED, prepare_split},
+    {"lpad", 2, {TEXT, QN_INT32}, TEXT, lpad, QN_CALL_FAILS_UNPREPARED, prepare_pad},
+    {"lpad", 3, {TEXT, QN_INT32, TEXT}, TEXT, lpad, QN_CALL_FAILS_UNPREPARED, prepare_pad},
+    {"rpad", 2, {TEXT, QN_INT32}, TEXT, rpad, QN_CALL_FAILS_UNPREPARED, prepare_pad},
+    {"rpad", 3, {TEXT, QN_INT32, TEXT}, TEXT, rpad, QN_CALL_FAILS_UNPREPARED, prepare_pad},
 };
 const qn_function_table qn_text_part_functions = {functions, (int)(sizeof functions / sizeof *functions)};

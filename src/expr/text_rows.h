@@ -6,7 +6,8 @@
 
 enum { QN_LONGEST_MADE_TEXT = 64 << 20 }; // that repeat and pad may make of one value
 
-/// The text of a row: a piece of an argument, or in `scratch`, which is empty before. The row has no null argument.
+/// The text of a row: a piece of an argument, or in `scratch`, which is empty before. The row has no null
+/// argument.
 typedef qn_status qn_text_of_row(qn_call *call, int64_t row, qn_buffer *scratch, qn_text *out, qn_error *err);
 
 static inline __attribute__((always_inline)) qn_status qn_call_map_texts(qn_call *call, qn_text_of_row *make,

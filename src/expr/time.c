@@ -22,19 +22,19 @@ bool qn_timestamp_from_days(int64_t days, int64_t clock, int64_t *out) {
   return !__builtin_mul_overflow(days, qn_day_us, &midnight) && !__builtin_add_overflow(midnight, clock, out);
 }
 
-// --- Intervals ------------------------------------------------------------------------------------------------------
+// --- Intervals
+// ------------------------------------------------------------------------------------------------------
 
 static const struct {
   const char *name; // singular; an s may follow
   int32_t months, days;
   int64_t microseconds;
 } units[] = {
-    {"microsecond", 0, 0, 1},         {"us", 0, 0, 1},          {"millisecond", 0, 0, 1000},
-    {"ms", 0, 0, 1000},               {"second", 0, 0, 1000000}, {"sec", 0, 0, 1000000},
-    {"minute", 0, 0, 60000000},       {"min", 0, 0, 60000000},  {"hour", 0, 0, 3600000000},
-    {"day", 0, 1, 0},                 {"week", 0, 7, 0},        {"month", 1, 0, 0},
-    {"mon", 1, 0, 0},                 {"quarter", 3, 0, 0},     {"year", 12, 0, 0},
-    {"decade", 120, 0, 0},            {"century", 1200, 0, 0},
+    {"microsecond", 0, 0, 1},   {"us", 0, 0, 1},        {"millisecond", 0, 0, 1000}, {"ms", 0, 0, 1000},
+    {"second", 0, 0, 1000000},  {"sec", 0, 0, 1000000}, {"minute", 0, 0, 60000000},  {"min", 0, 0, 60000000},
+    {"hour", 0, 0, 3600000000}, {"day", 0, 1, 0},       {"week", 0, 7, 0},           {"month", 1, 0, 0},
+    {"mon", 1, 0, 0},           {"quarter", 3, 0, 0},   {"year", 12, 0, 0},          {"decade", 120, 0, 0},
+    {"century", 1200, 0, 0},
 };
 
 static bool is_unit(const char *word, size_t size, const char *unit) {
@@ -208,7 +208,8 @@ const qn_function qn_function_add_interval = {.name = "+",
                                               .kernel = add_interval,
                                               .flags = QN_CALL_CAN_FAIL};
 
-// --- Numbers --------------------------------------------------------------------------------------------------------
+// --- Numbers
+// --------------------------------------------------------------------------------------------------------
 
 static qn_status epoch(qn_call *call, qn_error *err) {
   (void)err;

@@ -84,14 +84,16 @@ static double get_isoyear(int64_t time) {
   return year > 0 ? year : year - 1;
 }
 
-// --- Truncation -----------------------------------------------------------------------------------------------------
+// --- Truncation
+// -----------------------------------------------------------------------------------------------------
 
 static bool trunc_months(int64_t time, int32_t months, int64_t *out) {
   const civil date = civil_of(time);
   const int64_t month = (int64_t)date.year * 12 + date.month - 1;
   const int64_t first = qn_floor_divide(month, months) * months;
   const int32_t year = (int32_t)qn_floor_divide(first, 12);
-  return qn_timestamp_from_days(qn_days_from_civil(year, (int32_t)(first - (int64_t)year * 12) + 1, 1), 0, out);
+  return qn_timestamp_from_days(qn_days_from_civil(year, (int32_t)(first - (int64_t)year * 12) + 1, 1), 0,
+                                out);
 }
 static bool trunc_to_clock(int64_t time, int64_t unit, int64_t *out) {
   return !__builtin_mul_overflow(qn_floor_divide(time, unit), unit, out);
@@ -136,7 +138,8 @@ static bool trunc_century(int64_t time, int64_t *out) { // centuries begin with 
   return qn_timestamp_from_days(qn_days_from_civil((int32_t)first, 1, 1), 0, out);
 }
 
-// --- By name --------------------------------------------------------------------------------------------------------
+// --- By name
+// --------------------------------------------------------------------------------------------------------
 
 typedef struct time_field {
   const char *name;
@@ -213,4 +216,3 @@ const qn_function qn_function_date_trunc = {.name = "date_trunc",
                                             .result = QN_TIMESTAMP,
                                             .kernel = date_trunc,
                                             .flags = QN_CALL_CAN_FAIL};
-

@@ -229,6 +229,9 @@ static qn_status push(const qn_dataset *node, conjuncts conditions, const qn_dat
   case QN_NODE_LOCAL:
   case QN_NODE_GENERATE:
     return put_filter(node, conditions, out, err);
+  case QN_NODE_CACHE: // filled: what lies below will not run
+    return *node->cached != NULL ? put_filter(node, conditions, out, err)
+                                 : push_below_one(node, 0, NULL, conditions, out, err);
   case QN_NODE_FILTER:
     return push_filter_node(node, conditions, out, err);
   case QN_NODE_SELECT:

@@ -148,8 +148,8 @@ static qn_batch *expected(const qn_batch *rows, bool has_partition, bool has_ord
 }
 
 static void check_window(const qn_batch *rows, bool has_partition, bool has_order, const char *memory) {
-  qn_batch *wanted = expected(rows, has_partition, has_order);
   qn_job *job = fixture_open(memory);
+  qn_batch *wanted = qn_job_rank(job) == 0 ? expected(rows, has_partition, has_order) : NULL;
   qn_dataset *windowed = qn_window(fixture_dataset(job, schema, rows), has_partition ? "p" : NULL,
                                    has_order ? "o desc" : NULL, functions);
 
@@ -175,12 +175,12 @@ static void many_small_partitions_pass_in_chunks(void) {
 }
 
 static void partitions_and_peers_may_be_larger_than_a_batch(void) {
-  check_rows(11000, 2, 3, "");
-  check_rows(11000, 2, 5000, "");
+  check_rows(9000, 2, 3, "");
+  check_rows(9000, 2, 4500, "");
 }
 
 static void rows_beyond_the_budget_are_spilled(void) {
-  check_rows(15000, 3, 4000, "256KiB");
+  check_rows(10000, 4, 2500, "256KiB");
 }
 
 static void without_keys_all_rows_are_one_partition(void) {

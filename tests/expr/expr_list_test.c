@@ -16,11 +16,13 @@ static void named_expressions_have_names(void) {
   qn_arena arena = {0};
   qn_named_expr *items = NULL;
   int n = 0;
-  QN_CHECK_FAILS(qn_expr_bind_list("userId, rating * 2 as twice, *", "select", schema, &arena, &items, &n, &kit_error),
-                 QN_ERR_ARG);
+  QN_CHECK_FAILS(
+      qn_expr_bind_list("userId, rating * 2 as twice, *", "select", schema, &arena, &items, &n, &kit_error),
+      QN_ERR_ARG);
   QN_CHECK_MESSAGE("the name 'userId' occurs twice");
-  QN_CHECK_OK(qn_expr_bind_list("*, rating * 2 as twice, lower( title ), case when ok then ',' end -- no, this is a comment",
-                                "select", schema, &arena, &items, &n, &kit_error));
+  QN_CHECK_OK(qn_expr_bind_list(
+      "*, rating * 2 as twice, lower( title ), case when ok then ',' end -- no, this is a comment", "select",
+      schema, &arena, &items, &n, &kit_error));
   QN_CHECK_INT(n, 9);
   QN_CHECK_TEXT(items[0].name, "userId");
   QN_CHECK_INT(qn_expr_column(items[5].expr), 5);
@@ -30,8 +32,10 @@ static void named_expressions_have_names(void) {
   QN_CHECK_TEXT(items[8].name, "case when ok then ',' end");
   QN_CHECK_INT(qn_expr_type(items[6].expr), QN_FLOAT64);
   QN_CHECK_INT(qn_expr_column(items[6].expr), -1);
-  QN_CHECK_FAILS(qn_expr_bind_list("* as all_of_them", "select", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
-  QN_CHECK_FAILS(qn_expr_bind_list("n, n + 1 as n", "select", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_expr_bind_list("* as all_of_them", "select", schema, &arena, &items, &n, &kit_error),
+                 QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_expr_bind_list("n, n + 1 as n", "select", schema, &arena, &items, &n, &kit_error),
+                 QN_ERR_ARG);
   QN_CHECK_FAILS(qn_expr_bind_list("sum(n)", "select", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
   QN_CHECK_FAILS(qn_expr_bind_list("n,", "select", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
   qn_arena_release(&arena);
@@ -43,8 +47,8 @@ static void sort_keys_have_postgres_defaults(void) {
   qn_arena arena = {0};
   qn_sort_key *keys = NULL;
   int n = 0;
-  QN_CHECK_OK(qn_sort_keys_bind("n desc, userId, rating desc nulls last, lower(title) asc nulls first", schema, &arena, &keys,
-                                &n, &kit_error));
+  QN_CHECK_OK(qn_sort_keys_bind("n desc, userId, rating desc nulls last, lower(title) asc nulls first",
+                                schema, &arena, &keys, &n, &kit_error));
   QN_CHECK_INT(n, 4);
   QN_CHECK(keys[0].order.is_descending && keys[0].order.nulls_first);
   QN_CHECK(!keys[1].order.is_descending && !keys[1].order.nulls_first);
@@ -94,7 +98,8 @@ static void aggregates_are_bound(void) {
 
 static void wrong_aggregates_are_explained(void) {
   static const char *const mistakes[][2] = {
-      {"sum(n) / count(*)", "each item here is one of the aggregates, as sum(x); compute further with a select behind it"},
+      {"sum(n) / count(*)",
+       "each item here is one of the aggregates, as sum(x); compute further with a select behind it"},
       {"n", "each item here is one of the aggregates"},
       {"summ(n)", "there is no aggregate summ(); did you mean sum()?"},
       {"lower(title)", "there is no aggregate lower()"},
@@ -131,9 +136,10 @@ static void window_functions_are_bound(void) {
   qn_arena arena = {0};
   qn_window_function *items = NULL;
   int n = 0;
-  QN_CHECK_OK(qn_window_functions_bind("row_number() as i, lag(n), lead(userId, 2, n), lag(rating, -3, 0) as x, count(*), sum(n) as "
-                                       "running, first_value(title), lag(d, 1, '2020-01-01')",
-                                       schema, &arena, &items, &n, &kit_error));
+  QN_CHECK_OK(qn_window_functions_bind(
+      "row_number() as i, lag(n), lead(userId, 2, n), lag(rating, -3, 0) as x, count(*), sum(n) as "
+      "running, first_value(title), lag(d, 1, '2020-01-01')",
+      schema, &arena, &items, &n, &kit_error));
   QN_CHECK_INT(n, 8);
   QN_CHECK_INT(items[0].kind, QN_WINDOW_ROW_NUMBER);
   QN_CHECK_INT(items[0].type, QN_INT64);
@@ -153,10 +159,14 @@ static void window_functions_are_bound(void) {
   QN_CHECK_INT(qn_expr_type(items[7].fallback), QN_DATE);
   QN_CHECK_FAILS(qn_window_functions_bind("ntile(4)", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
   QN_CHECK_MESSAGE("there is no window function ntile()");
-  QN_CHECK_FAILS(qn_window_functions_bind("lag(n, userId)", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
-  QN_CHECK_FAILS(qn_window_functions_bind("sum(distinct n)", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
-  QN_CHECK_FAILS(qn_window_functions_bind("row_number() over ()", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
-  QN_CHECK_FAILS(qn_window_functions_bind("row_number(n)", schema, &arena, &items, &n, &kit_error), QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_window_functions_bind("lag(n, userId)", schema, &arena, &items, &n, &kit_error),
+                 QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_window_functions_bind("sum(distinct n)", schema, &arena, &items, &n, &kit_error),
+                 QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_window_functions_bind("row_number() over ()", schema, &arena, &items, &n, &kit_error),
+                 QN_ERR_ARG);
+  QN_CHECK_FAILS(qn_window_functions_bind("row_number(n)", schema, &arena, &items, &n, &kit_error),
+                 QN_ERR_ARG);
   qn_arena_release(&arena);
   qn_schema_free(schema);
 }
@@ -167,8 +177,8 @@ static void join_keys_have_two_sides(void) {
   qn_arena arena = {0};
   qn_join_key *keys = NULL;
   int n = 0;
-  QN_CHECK_OK(qn_join_keys_bind("name, l.movie = r.id, id + 1 = w and lower(r.name) = l.name, user_id", left, right, &arena, &keys,
-                                &n, &kit_error));
+  QN_CHECK_OK(qn_join_keys_bind("name, l.movie = r.id, id + 1 = w and lower(r.name) = l.name, user_id", left,
+                                right, &arena, &keys, &n, &kit_error));
   QN_CHECK_INT(n, 5);
   QN_CHECK_TEXT(keys[0].using_name, "name");
   QN_CHECK_INT(qn_expr_column(keys[0].left), 2);
@@ -200,7 +210,8 @@ static void join_keys_have_two_sides(void) {
     }
   }
   const qn_expr *condition = NULL;
-  QN_CHECK_OK(qn_join_condition_bind("l.w < v and r.user_id <> 3", left, right, &arena, &condition, &kit_error));
+  QN_CHECK_OK(
+      qn_join_condition_bind("l.w < v and r.user_id <> 3", left, right, &arena, &condition, &kit_error));
   bool both[8] = {false};
   qn_expr_mark_columns(condition, both);
   QN_CHECK(both[3] && both[7] && both[4] && !both[0]);

@@ -4,7 +4,8 @@
 #include "kit/kit.h"
 
 static qn_batch *new_rows(void) {
-  return kit_batch("rating int32, price float64, title utf8, seen timestamp, d date, ok bool, \"userId\" int32, Ab int32, aB int32",
+  return kit_batch("rating int32, price float64, title utf8, seen timestamp, d date, ok bool, \"userId\" "
+                   "int32, Ab int32, aB int32",
                    "5|1.5|abc|2020-01-31 10:20:30|2020-01-31|t|1|1|2\n"
                    "0|0|x|2020-01-31 10:20:30|2020-01-31|f|1|1|2\n");
 }
@@ -14,19 +15,24 @@ static const struct {
   const char *message;
 } mistakes[] = {
     {"ratng >= 4", "test: there is no column 'ratng'; did you mean 'rating'?\n  ratng >= 4\n  ^"},
-    {"price * userid2", "test: there is no column 'userid2'; did you mean 'userId'?\n  price * userid2\n          ^"},
+    {"price * userid2",
+     "test: there is no column 'userid2'; did you mean 'userId'?\n  price * userid2\n          ^"},
     {"\"userid\"", "test: there is no column 'userid'; did you mean 'userId'?\n  \"userid\"\n  ^"},
-    {"zzz", "test: there is no column 'zzz'; there are: rating, price, title, seen, d, ok, userId, Ab, aB\n  zzz\n  ^"},
-    {"AB", "test: several columns are named 'ab' but for letter case; write the name in double quotes\n  AB\n  ^"},
+    {"zzz", "test: there is no column 'zzz'; there are: rating, price, title, seen, d, ok, userId, Ab, aB\n  "
+            "zzz\n  ^"},
+    {"AB",
+     "test: several columns are named 'ab' but for letter case; write the name in double quotes\n  AB\n  ^"},
     {"l.rating", "test: columns have no qualifier here; write 'rating' without 'l.'\n  l.rating\n  ^"},
     {"a.b.c.rating", "test: 'rating' has too many qualifiers\n  a.b.c.rating\n  ^"},
     {"rating >", "test: syntax error at end of input\n  rating >\n          ^"},
     {"rating\n  > > 4", "test: syntax error at or near \">\"\n    > > 4\n      ^"},
     {"rating +\n  titel", "test: there is no column 'titel'; did you mean 'title'?\n    titel\n    ^"},
     {"'é' || titel", "test: there is no column 'titel'; did you mean 'title'?\n  'é' || titel\n         ^"},
-    {"title + 1", "test: there is no operator + for (utf8, int32); cast the text to a number\n  title + 1\n        ^"},
-    {"rating = title", "test: the two sides of a comparison cannot be int32 and utf8 at once; cast one of them\n  rating = "
-                       "title\n         ^"},
+    {"title + 1",
+     "test: there is no operator + for (utf8, int32); cast the text to a number\n  title + 1\n        ^"},
+    {"rating = title",
+     "test: the two sides of a comparison cannot be int32 and utf8 at once; cast one of them\n  rating = "
+     "title\n         ^"},
     {"rating = 'x'", "test: 'x' is not an int32\n  rating = 'x'\n           ^"},
     {"d >= '2020-13-01'", "test: '2020-13-01' is not a date\n  d >= '2020-13-01'\n       ^"},
     {"rating and ok", "test: what stands beside 'and' must be bool, not int32\n  rating and ok\n  ^"},
@@ -42,12 +48,14 @@ static const struct {
     {"interval '1 day'", "test: an interval can only be added to a date or timestamp"},
     {"seen + interval '1 fortnight'", "test: '1 fortnight' is not an interval"},
     {"extract(fortnight from seen)", "'fortnight' is no field of a timestamp that extract knows"},
-    {"rating::numeric(10, 2)", "test: there is no type numeric; decimals are float64\n  rating::numeric(10, 2)\n          ^"},
+    {"rating::numeric(10, 2)",
+     "test: there is no type numeric; decimals are float64\n  rating::numeric(10, 2)\n          ^"},
     {"title::varchar(10)", "test: types have no length or precision here; write just utf8"},
     {"rating::json", "test: there is no type 'json'"},
     {"price::date", "test: there is no cast from float64 to date"},
     {"1 / 0", "test: division by zero\n  1 / 0\n    ^"},
-    {"rating + 2147483647 * 2", "test: int32 out of range; cast an operand to int64\n  rating + 2147483647 * 2\n                      ^"},
+    {"rating + 2147483647 * 2", "test: int32 out of range; cast an operand to int64\n  rating + 2147483647 * "
+                                "2\n                      ^"},
     {"title ~ '('", "the regular expression is not valid: "},
     {"title ~ 'a*?'", "lazy quantifiers like *? are not supported in regular expressions"},
     {"title like 'a\\'", "a LIKE pattern must not end with the escape character"},
@@ -130,11 +138,16 @@ static void deep_and_long_expressions_do_no_harm(void) {
     const char *open, *middle, *close;
     int n;
     qn_status status;
-  } shapes[] = {{"(", "1", ")", 500, QN_OK},           {"(", "1", ")", 100000, QN_ERR_ARG},
-                {"1+", "1", "", 400, QN_OK},           {"1+", "1", "", 5000, QN_ERR_ARG},
-                {"1+", "1", "", 500000, QN_ERR_ARG},   {"not ", "ok", "", 300, QN_OK},
-                {"not ", "ok", "", 9000, QN_ERR_ARG},  {"not ", "ok", "", 90000, QN_ERR_ARG},
-                {"ok and ", "ok", "", 9000, QN_OK},    {"- ", "rating", "", 20000, QN_ERR_ARG},
+  } shapes[] = {{"(", "1", ")", 500, QN_OK},
+                {"(", "1", ")", 100000, QN_ERR_ARG},
+                {"1+", "1", "", 400, QN_OK},
+                {"1+", "1", "", 5000, QN_ERR_ARG},
+                {"1+", "1", "", 500000, QN_ERR_ARG},
+                {"not ", "ok", "", 300, QN_OK},
+                {"not ", "ok", "", 9000, QN_ERR_ARG},
+                {"not ", "ok", "", 90000, QN_ERR_ARG},
+                {"ok and ", "ok", "", 9000, QN_OK},
+                {"- ", "rating", "", 20000, QN_ERR_ARG},
                 {"case when ok then 1 else ", "1", " end", 900, QN_ERR_ARG},
                 {"rating in (1", "", ")", 1, QN_OK}};
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
@@ -150,8 +163,8 @@ static void deep_and_long_expressions_do_no_harm(void) {
     for (int k = 0; k < shapes[i].n; k++) {
       at = stpcpy(at, shapes[i].close);
     }
-    kit_check_int(qn_expr_bind(text, "test", batch->schema, &arena, &expr, &kit_error), shapes[i].status, __FILE__, __LINE__,
-                  shapes[i].open);
+    kit_check_int(qn_expr_bind(text, "test", batch->schema, &arena, &expr, &kit_error), shapes[i].status,
+                  __FILE__, __LINE__, shapes[i].open);
     qn_arena_release(&arena);
     free(text);
   }
@@ -185,17 +198,23 @@ static const struct {
     {"100 / rating", "ratings.csv, row 12: in '100 / rating': division by zero (rating = 0)"},
     {"price / rating", "ratings.csv, row 12: in 'price / rating': division by zero (rating = 0, price = 0)"},
     {"title::int", "ratings.csv, row 11: in 'title::int': 'abc' is not an int32 (title = 'abc')"},
-    {"case when rating = 0 then 1 / rating end", "row 12: in 'case when rating = 0 then 1 / rating end': division by zero (rating = 0)"},
-    {"case when rating = 0 then 1 / 0 end", "row 12: in 'case when rating = 0 then 1 / 0 end': division by zero"},
+    {"case when rating = 0 then 1 / rating end",
+     "row 12: in 'case when rating = 0 then 1 / rating end': division by zero (rating = 0)"},
+    {"case when rating = 0 then 1 / 0 end",
+     "row 12: in 'case when rating = 0 then 1 / 0 end': division by zero"},
     {"not ok and 1 / rating = 1", "row 12: in"},
     {"coalesce(nullif(rating, 0), 1 / rating)", "row 12: in"},
-    {"rating * 2147483647", "row 11: in 'rating * 2147483647': int32 out of range; cast an operand to int64 (rating = 5)"},
+    {"rating * 2147483647",
+     "row 11: in 'rating * 2147483647': int32 out of range; cast an operand to int64 (rating = 5)"},
     {"price * 1e308 * 1e10", "row 11: in 'price * 1e308 * 1e10': value out of range: overflow (price = 1.5)"},
     {"ln(price)", "row 12: in 'ln(price)': cannot take the logarithm of zero (price = 0)"},
     {"repeat(title, 100000000)", "row 11: in"},
-    {"substr(title, 1, -rating)", "row 11: in 'substr(title, 1, -rating)': negative substring length (rating = 5, title = 'abc')"},
-    {"title ~ repeat('(', rating)", "row 11: in 'title ~ repeat('(', rating)': the regular expression is not valid"},
-    {"make_date(2020, rating, 1)", "row 12: in 'make_date(2020, rating, 1)': there is no such date (rating = 0)"},
+    {"substr(title, 1, -rating)",
+     "row 11: in 'substr(title, 1, -rating)': negative substring length (rating = 5, title = 'abc')"},
+    {"title ~ repeat('(', rating)",
+     "row 11: in 'title ~ repeat('(', rating)': the regular expression is not valid"},
+    {"make_date(2020, rating, 1)",
+     "row 12: in 'make_date(2020, rating, 1)': there is no such date (rating = 0)"},
 };
 
 static void failed_rows_are_named(void) {
@@ -220,8 +239,17 @@ static void failed_rows_are_named(void) {
 
 static void null_rows_do_not_fail(void) {
   qn_batch *batch = kit_batch("a int32, b int32, s utf8, x float64", "1|~|~|~\n~|0|x|1\n");
-  static const char *const expressions[] = {"a / b", "b / a", "a % b", "a * b", "-(a + b)", "(s || a)::int", "x / a + b",
-                                            "ln(x - a)", "make_date(a, b, b)", "(x + b + a)::int", "chr(b * a)"};
+  static const char *const expressions[] = {"a / b",
+                                            "b / a",
+                                            "a % b",
+                                            "a * b",
+                                            "-(a + b)",
+                                            "(s || a)::int",
+                                            "x / a + b",
+                                            "ln(x - a)",
+                                            "make_date(a, b, b)",
+                                            "(x + b + a)::int",
+                                            "chr(b * a)"};
   for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++) {
     qn_arena arena = {0};
     const qn_expr *expr = NULL;

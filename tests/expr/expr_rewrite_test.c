@@ -30,7 +30,8 @@ static void remapping_moves_columns(void) {
   qn_arena arena = {0};
   const qn_expr *expr = NULL;
   const int new_index[] = {2, 1, 0};
-  QN_CHECK_OK(qn_expr_bind("case when c = 'x' then a + b else b end", "select", batch->schema, &arena, &expr, &kit_error));
+  QN_CHECK_OK(qn_expr_bind("case when c = 'x' then a + b else b end", "select", batch->schema, &arena, &expr,
+                           &kit_error));
   const qn_expr *remapped = qn_expr_remap(expr, new_index, &arena);
   check_values(expr, batch, "11\n20\n");
   check_values(remapped, moved, "11\n20\n");
@@ -50,8 +51,10 @@ static void substituting_puts_expressions_for_columns(void) {
   qn_named_expr *list = NULL;
   int n = 0;
   const qn_expr *condition = NULL;
-  QN_CHECK_OK(qn_expr_bind_list("a + b as total, a::text as name", "select", below->schema, &arena, &list, &n, &kit_error));
-  QN_CHECK_OK(qn_expr_bind("total > 15 or name in ('1', '3')", "filter", above->schema, &arena, &condition, &kit_error));
+  QN_CHECK_OK(qn_expr_bind_list("a + b as total, a::text as name", "select", below->schema, &arena, &list, &n,
+                                &kit_error));
+  QN_CHECK_OK(qn_expr_bind("total > 15 or name in ('1', '3')", "filter", above->schema, &arena, &condition,
+                           &kit_error));
   QN_CHECK(!qn_expr_can_fail(condition));
   const qn_expr *const replacements[] = {list[0].expr, list[1].expr};
   const qn_expr *moved = qn_expr_substitute(condition, replacements, &arena);
@@ -71,8 +74,8 @@ static void conditions_split_at_their_ands(void) {
   const qn_expr **parts = NULL;
   int n = 0;
   QN_CHECK_OK(qn_schema_parse("a int32, b int64, s utf8, d date", &schema, &kit_error));
-  QN_CHECK_OK(qn_expr_bind("a > 1 and (b between 2 and 3 and s like 'x%') and (a = 1 or b = 2)", "filter", schema, &arena,
-                           &condition, &kit_error));
+  QN_CHECK_OK(qn_expr_bind("a > 1 and (b between 2 and 3 and s like 'x%') and (a = 1 or b = 2)", "filter",
+                           schema, &arena, &condition, &kit_error));
   QN_CHECK_OK(qn_expr_conjuncts(condition, &arena, &parts, &n, &kit_error));
   QN_CHECK_INT(n, 5);
   QN_CHECK_TEXT(qn_expr_text(parts[0]), "a > 1");
@@ -172,7 +175,8 @@ static void bounds_are_read_from_comparisons(void) {
                {"f", NULL}};
   static const char *const names[] = {"=", "<>", "<", "<=", ">", ">="};
   qn_schema *schema = NULL;
-  QN_CHECK_OK(qn_schema_parse("a int32, b int64, x float64, s utf8, d date, t timestamp, f bool, g float32", &schema, &kit_error));
+  QN_CHECK_OK(qn_schema_parse("a int32, b int64, x float64, s utf8, d date, t timestamp, f bool, g float32",
+                              &schema, &kit_error));
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     qn_arena arena = {0};
     const qn_expr *expr = NULL;
@@ -204,8 +208,10 @@ static void bounds_are_read_from_comparisons(void) {
 }
 
 static void what_cannot_fail_says_so(void) {
-  static const char *const safe[] = {"a > 1", "a is null and s like 'x%'", "lower(s) = 'x'", "a::float64 > 0.5", "coalesce(a, 1) = 1"};
-  static const char *const unsafe[] = {"a / b = 1", "a + 1 = 2", "s::int = 1", "case when b <> 0 then a / b end = 1", "sqrt(a) > 1"};
+  static const char *const safe[] = {"a > 1", "a is null and s like 'x%'", "lower(s) = 'x'",
+                                     "a::float64 > 0.5", "coalesce(a, 1) = 1"};
+  static const char *const unsafe[] = {"a / b = 1", "a + 1 = 2", "s::int = 1",
+                                       "case when b <> 0 then a / b end = 1", "sqrt(a) > 1"};
   qn_schema *schema = NULL;
   qn_arena arena = {0};
   const qn_expr *expr = NULL;

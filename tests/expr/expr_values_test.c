@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What expressions give: a table of expression, type and values over four rows. The values are PostgreSQL's (within
-// Quern's types); most were compared with a second engine where that agrees with PostgreSQL.
-#include "kit/kit.h"
+// What expressions give: a table of expression, type and values over four rows. The values are PostgreSQL's
+// (within Quern's types); most were compared with a second engine where that agrees with PostgreSQL.
 #include "expr/expr.h"
+#include "kit/kit.h"
 
 static qn_batch *new_rows(void) {
-  return kit_batch("a int32, b int64, x float64, s utf8, d date, t timestamp, f bool, g float32, y binary, \"userId\" int32",
+  return kit_batch("a int32, b int64, x float64, s utf8, d date, t timestamp, f bool, g float32, y binary, "
+                   "\"userId\" int32",
                    "1|10|1.5|abc|2020-01-31|2020-01-31 10:20:30.25|t|0.5|xx|7\n"
                    "-2|~|~|Äpfel|1999-12-31|1999-12-31 23:59:59|f|~|~|8\n"
                    "~|0|NaN|~|~|~|~|-1|yy|9\n"
@@ -32,14 +33,16 @@ static const struct {
     {"g * 2", "float64: 1|~|-2|6|"},
     {"g + a", "float64: 1.5|~|~|3|"},
     {"g * g", "float32: 0.25|~|1|9|"},
-    {"-9223372036854775808", "int64: -9223372036854775808|-9223372036854775808|-9223372036854775808|-9223372036854775808|"},
+    {"-9223372036854775808",
+     "int64: -9223372036854775808|-9223372036854775808|-9223372036854775808|-9223372036854775808|"},
     {"- 2147483648", "int32: -2147483648|-2147483648|-2147483648|-2147483648|"},
     {"a & 1", "int32: 1|0|~|0|"},
     {"a | 4", "int32: 5|-2|~|4|"},
     {"a << 2", "int32: 4|-8|~|0|"},
     {"~a", "int32: -2|1|~|-1|"},
     {"2 ^ 3", "float64: 8|8|8|8|"},
-    {"power(2, 0.5)", "float64: 1.4142135623730951|1.4142135623730951|1.4142135623730951|1.4142135623730951|"},
+    {"power(2, 0.5)",
+     "float64: 1.4142135623730951|1.4142135623730951|1.4142135623730951|1.4142135623730951|"},
     {"sqrt(4)", "float64: 2|2|2|2|"},
     {"cbrt(27)", "float64: 3.0000000000000004|3.0000000000000004|3.0000000000000004|3.0000000000000004|"},
     {"exp(1)", "float64: 2.718281828459045|2.718281828459045|2.718281828459045|2.718281828459045|"},
@@ -261,14 +264,18 @@ static const struct {
     {"d - 1", "date: 2020-01-30|1999-12-30|~|2024-02-28|"},
     {"d - date '2020-01-01'", "int32: 30|-7306|~|1520|"},
     {"t + interval '1 day'", "timestamp: 2020-02-01 10:20:30.25|2000-01-01 23:59:59|~|2024-03-01 00:00:00|"},
-    {"t - interval '1 month'", "timestamp: 2019-12-31 10:20:30.25|1999-11-30 23:59:59|~|2024-01-29 00:00:00|"},
-    {"t + interval '1 year 2 months 3 days 04:05:06'", "timestamp: 2021-04-03 14:25:36.25|2001-03-04 04:05:05|~|2025-05-02 04:05:06|"},
+    {"t - interval '1 month'",
+     "timestamp: 2019-12-31 10:20:30.25|1999-11-30 23:59:59|~|2024-01-29 00:00:00|"},
+    {"t + interval '1 year 2 months 3 days 04:05:06'",
+     "timestamp: 2021-04-03 14:25:36.25|2001-03-04 04:05:05|~|2025-05-02 04:05:06|"},
     {"d + interval '1 month'", "timestamp: 2020-02-29 00:00:00|2000-01-31 00:00:00|~|2024-03-29 00:00:00|"},
     {"interval '1 hour' + t", "timestamp: 2020-01-31 11:20:30.25|2000-01-01 00:59:59|~|2024-02-29 01:00:00|"},
     {"t + interval '-1 day'", "timestamp: 2020-01-30 10:20:30.25|1999-12-30 23:59:59|~|2024-02-28 00:00:00|"},
-    {"t + interval '90 minutes'", "timestamp: 2020-01-31 11:50:30.25|2000-01-01 01:29:59|~|2024-02-29 01:30:00|"},
+    {"t + interval '90 minutes'",
+     "timestamp: 2020-01-31 11:50:30.25|2000-01-01 01:29:59|~|2024-02-29 01:30:00|"},
     {"t + interval '1' day", "timestamp: 2020-02-01 10:20:30.25|2000-01-01 23:59:59|~|2024-03-01 00:00:00|"},
-    {"t + interval '1.5 hours'", "timestamp: 2020-01-31 11:50:30.25|2000-01-01 01:29:59|~|2024-02-29 01:30:00|"},
+    {"t + interval '1.5 hours'",
+     "timestamp: 2020-01-31 11:50:30.25|2000-01-01 01:29:59|~|2024-02-29 01:30:00|"},
     {"t + interval '1 week'", "timestamp: 2020-02-07 10:20:30.25|2000-01-07 23:59:59|~|2024-03-07 00:00:00|"},
     {"epoch(t)", "float64: 1580466030.25|946684799|~|1709164800|"},
     {"epoch_us(t)", "int64: 1580466030250000|946684799000000|~|1709164800000000|"},
@@ -293,7 +300,8 @@ static const struct {
     {"'yes'::boolean", "bool: t|t|t|t|"},
     {"t::date", "date: 2020-01-31|1999-12-31|~|2024-02-29|"},
     {"d::timestamp", "timestamp: 2020-01-31 00:00:00|1999-12-31 00:00:00|~|2024-02-29 00:00:00|"},
-    {"'2020-01-01 05:06:07'::timestamp", "timestamp: 2020-01-01 05:06:07|2020-01-01 05:06:07|2020-01-01 05:06:07|2020-01-01 05:06:07|"},
+    {"'2020-01-01 05:06:07'::timestamp",
+     "timestamp: 2020-01-01 05:06:07|2020-01-01 05:06:07|2020-01-01 05:06:07|2020-01-01 05:06:07|"},
     {"cast('5' as bigint) + 1", "int64: 6|6|6|6|"},
     {"cast(x as real)", "float32: 1.5|~|NaN|-0|"},
     {"'abc'::bytea", "binary: \\x616263|\\x616263|\\x616263|\\x616263|"},
@@ -341,18 +349,24 @@ static const struct {
     {"div(7, 2)", "int32: 3|3|3|3|"},
     {"gcd(12, 18)", "int64: 6|6|6|6|"},
     {"chr(ascii('é'))", "utf8: é|é|é|é|"},
-    {"to_timestamp(1.5)", "timestamp: 1970-01-01 00:00:01.5|1970-01-01 00:00:01.5|1970-01-01 00:00:01.5|1970-01-01 00:00:01.5|"},
-    {"to_timestamp(86400)", "timestamp: 1970-01-02 00:00:00|1970-01-02 00:00:00|1970-01-02 00:00:00|1970-01-02 00:00:00|"},
-    {"timestamp_us(1)", "timestamp: 1970-01-01 00:00:00.000001|1970-01-01 00:00:00.000001|1970-01-01 00:00:00.000001|1970-01-01 00:00:00.000001|"},
+    {"to_timestamp(1.5)",
+     "timestamp: 1970-01-01 00:00:01.5|1970-01-01 00:00:01.5|1970-01-01 00:00:01.5|1970-01-01 00:00:01.5|"},
+    {"to_timestamp(86400)",
+     "timestamp: 1970-01-02 00:00:00|1970-01-02 00:00:00|1970-01-02 00:00:00|1970-01-02 00:00:00|"},
+    {"timestamp_us(1)", "timestamp: 1970-01-01 00:00:00.000001|1970-01-01 00:00:00.000001|1970-01-01 "
+                        "00:00:00.000001|1970-01-01 00:00:00.000001|"},
     {"hash64('')", "int64: 3244421341483603138|3244421341483603138|3244421341483603138|3244421341483603138|"},
     {"decode_utf8('abc')", "utf8: abc|abc|abc|abc|"},
     {"encode_utf8('é')", "binary: \\xc3a9|\\xc3a9|\\xc3a9|\\xc3a9|"},
     {"'\\x6869'::bytea::text", "utf8: \\x6869|\\x6869|\\x6869|\\x6869|"},
     {"y || 'zz'", "binary: \\x78787a7a|~|\\x79797a7a|\\x7a7a7a7a|"},
-    {"t - interval '1 day' - interval '2 hours'", "timestamp: 2020-01-30 08:20:30.25|1999-12-30 21:59:59|~|2024-02-27 22:00:00|"},
+    {"t - interval '1 day' - interval '2 hours'",
+     "timestamp: 2020-01-30 08:20:30.25|1999-12-30 21:59:59|~|2024-02-27 22:00:00|"},
     {"d + 2 * interval '1 day'", "timestamp: 2020-02-02 00:00:00|2000-01-02 00:00:00|~|2024-03-02 00:00:00|"},
-    {"timestamp '2020-01-31' + interval '1 month 1 day'", "timestamp: 2020-03-01 00:00:00|2020-03-01 00:00:00|2020-03-01 00:00:00|2020-03-01 00:00:00|"},
-    {"timestamp '2020-03-31' - interval '1 month'", "timestamp: 2020-02-29 00:00:00|2020-02-29 00:00:00|2020-02-29 00:00:00|2020-02-29 00:00:00|"},
+    {"timestamp '2020-01-31' + interval '1 month 1 day'",
+     "timestamp: 2020-03-01 00:00:00|2020-03-01 00:00:00|2020-03-01 00:00:00|2020-03-01 00:00:00|"},
+    {"timestamp '2020-03-31' - interval '1 month'",
+     "timestamp: 2020-02-29 00:00:00|2020-02-29 00:00:00|2020-02-29 00:00:00|2020-02-29 00:00:00|"},
     {"extract(second from t)", "float64: 30.25|59|~|0|"},
     {"extract(milliseconds from t)", "float64: 30250|59000|~|0|"},
     {"extract(microseconds from t)", "float64: 30250000|59000000|~|0|"},
@@ -426,12 +440,14 @@ static void expressions_give_their_values(void) {
   qn_batch_free(batch);
 }
 
-// A batch of n rows gives what n batches of one row give, so loops, tails and bitmaps are right; and an error there is an
-// error here.
+// A batch of n rows gives what n batches of one row give, so loops, tails and bitmaps are right; and an error
+// there is an error here.
 static void rows_do_not_depend_on_their_neighbours(void) {
   kit_random random = {.state = 11};
-  qn_batch *batch = kit_random_batch(
-      &random, "a int32, b int64, x float64, s utf8, d date, t timestamp, f bool, g float32, y binary, \"userId\" int32", 77);
+  qn_batch *batch = kit_random_batch(&random,
+                                     "a int32, b int64, x float64, s utf8, d date, t timestamp, f bool, g "
+                                     "float32, y binary, \"userId\" int32",
+                                     77);
   static char whole[200000];
   static char parts[200000];
   char one[20000];
@@ -472,9 +488,15 @@ static void select_gives_the_true_rows(void) {
   static const struct {
     const char *condition;
     const char *rows;
-  } selections[] = {{"a > 0", "0 "},          {"a is null", "2 "},  {"f", "0 3 "},          {"true", "0 1 2 3 "},
-                    {"null", ""},             {"not f", "1 "},      {"x > 1 or a = 0", "0 2 3 "},
-                    {"a <> 0 and 6 / a = -3", "1 "}, {"s like '%p%' and a < 0", "1 "}};
+  } selections[] = {{"a > 0", "0 "},
+                    {"a is null", "2 "},
+                    {"f", "0 3 "},
+                    {"true", "0 1 2 3 "},
+                    {"null", ""},
+                    {"not f", "1 "},
+                    {"x > 1 or a = 0", "0 2 3 "},
+                    {"a <> 0 and 6 / a = -3", "1 "},
+                    {"s like '%p%' and a < 0", "1 "}};
   qn_batch *batch = new_rows();
   for (size_t i = 0; i < sizeof selections / sizeof *selections; i++) {
     qn_arena arena = {0};
@@ -482,7 +504,8 @@ static void select_gives_the_true_rows(void) {
     int32_t rows[4];
     int64_t n = 0;
     char found[64] = "";
-    QN_CHECK_OK(qn_expr_bind_condition(selections[i].condition, "filter", batch->schema, &arena, &expr, &kit_error));
+    QN_CHECK_OK(
+        qn_expr_bind_condition(selections[i].condition, "filter", batch->schema, &arena, &expr, &kit_error));
     QN_CHECK_OK(qn_expr_select(expr, batch, rows, &n, &kit_error));
     for (int64_t k = 0; k < n; k++) {
       snprintf(found + strlen(found), sizeof found - strlen(found), "%d ", rows[k]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Expressions: any text binds or is refused without harm, in each kind of list; what binds is evaluated on a small batch
-// and gives a sound column or an error, the same for single rows.
+// Expressions: any text binds or is refused without harm, in each kind of list; what binds is evaluated on a
+// small batch and gives a sound column or an error, the same for single rows.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

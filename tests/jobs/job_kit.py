@@ -129,8 +129,7 @@ def files_below(folder):
 
 
 MPI_NOISE = re.compile(  # what a launcher adds when a program exits with an error
-    r"-{20,}\n.*?\n-{20,}\n|^\[[^\]\n]*\] .*\n|^=+\n(?:=.*\n)*|^YOUR APPLICATION TERMINATED.*\n",
-    re.DOTALL | re.MULTILINE)
+    r"-{20,}\n(?:.*\n)*?-{20,}\n|^\[[^\]\n]*\] .*\n|^=+\n(?:=.*\n)*|^YOUR APPLICATION TERMINATED.*\n", re.MULTILINE)
 
 
 def messages(done):

@@ -11,7 +11,7 @@ static void free_nothing(qn_source *source) {
 
 static const qn_source_ops table_ops = {.name = "table", .free = free_nothing};
 
-static qn_dataset *table_of(qn_plan *plan, const char *name, const char *schema) {
+static inline qn_dataset *table_of(qn_plan *plan, const char *name, const char *schema) {
   qn_source *source = calloc(1, sizeof *source);
   source->ops = &table_ops;
   source->description = name;
@@ -21,7 +21,7 @@ static qn_dataset *table_of(qn_plan *plan, const char *name, const char *schema)
 }
 
 /// The plan that would run, as text; free it.
-static char *optimised(const qn_dataset *root) {
+static inline char *optimised(const qn_dataset *root) {
   const qn_dataset *runs = NULL;
   qn_buffer text = {0};
   QN_CHECK_OK(qn_plan_optimise(root, &runs, &kit_error));
