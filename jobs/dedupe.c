@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Removes duplicate records from CSV files: of the rows whose keys are equal, once white space around them and upper
-// case are left out, one stays. Without --keys whole rows are compared as they are.
+// Removes duplicate records from CSV files: of the rows whose keys are equal, once white space around them
+// and upper case are left out, one stays. Without --keys whole rows are compared as they are.
 //
 //   mpirun -n 4 dedupe --keys "name, email" --output clean.csv people/*.csv
-#include <quern/quern.h>
 #include <stdio.h>
 #include <string.h>
+#include <quern/quern.h>
 
 // Bytes to the next comma that stands in no brackets and no quotes, or to the end.
 static size_t key_size(const char *keys) {
@@ -25,8 +25,8 @@ static size_t key_size(const char *keys) {
   return size;
 }
 
-// "name, email" -> "*, lower(trim((name)::utf8)) as __key_0, lower(trim((email)::utf8)) as __key_1", and the keys'
-// names; the number of keys, or -1 if they are too long
+// "name, email" -> "*, lower(trim((name)::utf8)) as __key_0, lower(trim((email)::utf8)) as __key_1", and the
+// keys' names; the number of keys, or -1 if they are too long
 static int key_columns(const char *keys, char *select, size_t n_select, char *names, size_t n_names) {
   size_t at = (size_t)snprintf(select, n_select, "*");
   size_t name_at = 0;
@@ -34,7 +34,8 @@ static int key_columns(const char *keys, char *select, size_t n_select, char *na
 
   for (const char *key = keys; *key != '\0'; n++) {
     const size_t size = key_size(key);
-    at += (size_t)snprintf(select + at, n_select - at, ", lower(trim((%.*s)::utf8)) as __key_%d", (int)size, key, n);
+    at += (size_t)snprintf(select + at, n_select - at, ", lower(trim((%.*s)::utf8)) as __key_%d", (int)size,
+                           key, n);
     if (at >= n_select) {
       return -1;
     }
@@ -72,7 +73,9 @@ static const char *column_list(const qn_dataset *dataset, char *list, size_t siz
 
 int main(int argc, char **argv) {
   static const qn_option options[] = {
-      {.name = "keys", .argument = "LIST", .help = "columns or expressions that make rows the same (default: all)"},
+      {.name = "keys",
+       .argument = "LIST",
+       .help = "columns or expressions that make rows the same (default: all)"},
       {.name = NULL},
   };
   static const qn_job_about about = {.name = "dedupe",
@@ -91,8 +94,10 @@ int main(int argc, char **argv) {
   qn_dataset *rows = qn_cache(qn_read_csv(job, qn_job_inputs(job), NULL));
   const char *columns = column_list(rows, list, sizeof list);
   qn_dataset *kept = NULL;
-  if (columns == NULL || (keys != NULL && key_columns(keys, select, sizeof select, names, sizeof names) <= 0)) {
-    qn_job_fail(job, columns == NULL ? "the columns' names are too long" : "--keys: '%s' is empty or too long", keys);
+  if (columns == NULL ||
+      (keys != NULL && key_columns(keys, select, sizeof select, names, sizeof names) <= 0)) {
+    qn_job_fail(
+        job, columns == NULL ? "the columns' names are too long" : "--keys: '%s' is empty or too long", keys);
     return qn_job_close(job);
   }
   kept = keys == NULL ? qn_distinct(rows, NULL)

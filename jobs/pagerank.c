@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// PageRank of a directed graph given as lines "source target" (Brin and Page 1998; vertices without outgoing edges
-// give their rank to all). Shows iteration: each round's ranks are cached, so that the next one starts from them.
+// PageRank of a directed graph given as lines "source target" (Brin and Page 1998; vertices without outgoing
+// edges give their rank to all). Shows iteration: each round's ranks are cached, so that the next one starts
+// from them.
 //
 //   mpirun -n 4 pagerank --iterations 20 --output ranks.csv edges.txt
-#include <quern/quern.h>
 #include <stdio.h>
+#include <quern/quern.h>
 
 // in: line utf8 -> out: source int64, target int64; lines that begin with # are comments
 static qn_status parse_edge(const qn_batch *in, qn_appender *out, void *ctx) {
@@ -36,9 +37,10 @@ static qn_dataset *iterate(qn_dataset *ranks, qn_dataset *links, long long n, do
                                "target as id, rank / degree as part");
   qn_dataset *parts = qn_cache(qn_reduce(sent, "id", "sum(part) as part"));
   // what did not flow along an edge stood on vertices that have none
-  qn_dataset *flowed = qn_select(qn_reduce(parts, NULL, "sum(part) as total"), "coalesce(total, 0) as total, 1 as one");
-  qn_dataset *all = qn_join(qn_select(qn_join(ranks, parts, QN_JOIN_LEFT, "id", NULL), "id, part, 1 as one"), flowed,
-                            QN_JOIN_INNER, "one", NULL);
+  qn_dataset *flowed =
+      qn_select(qn_reduce(parts, NULL, "sum(part) as total"), "coalesce(total, 0) as total, 1 as one");
+  qn_dataset *all = qn_join(qn_select(qn_join(ranks, parts, QN_JOIN_LEFT, "id", NULL), "id, part, 1 as one"),
+                            flowed, QN_JOIN_INNER, "one", NULL);
   snprintf(sum, sizeof sum, "id, %.17g / %lld + %.17g * (coalesce(part, 0) + (1 - total) / %lld) as rank",
            1 - damping, n, damping, n);
   return qn_cache(qn_select(all, sum));
@@ -52,7 +54,8 @@ int main(int argc, char **argv) {
       {.name = NULL},
   };
   static const qn_job_about about = {.name = "pagerank",
-                                     .summary = "Ranks the vertices of a directed graph: id,rank by falling rank.",
+                                     .summary =
+                                         "Ranks the vertices of a directed graph: id,rank by falling rank.",
                                      .arguments = "FILE...",
                                      .output = "ranks.csv",
                                      .options = options};
@@ -62,8 +65,8 @@ int main(int argc, char **argv) {
   const int64_t iterations = qn_job_option_int64(job, "iterations", 0, 1000);
   const double damping = qn_job_option_float64(job, "damping", 0, 1);
 
-  qn_dataset *edges = qn_cache(qn_map(qn_read_text(job, qn_job_inputs(job)), parse_edge, NULL,
-                                      "source int64, target int64"));
+  qn_dataset *edges =
+      qn_cache(qn_map(qn_read_text(job, qn_job_inputs(job)), parse_edge, NULL, "source int64, target int64"));
   qn_dataset *ends = qn_union(qn_select(edges, "source as id"), qn_select(edges, "target as id"));
   if (qn_job_option(job, "vertices") != NULL) {
     qn_dataset *listed = qn_read_text(job, qn_job_option(job, "vertices"));
@@ -71,8 +74,8 @@ int main(int argc, char **argv) {
   }
   qn_dataset *vertices = qn_cache(qn_distinct(ends, NULL));
   qn_count(vertices, &n);
-  qn_dataset *links =
-      qn_cache(qn_join(edges, qn_reduce(edges, "source", "count(*) as degree"), QN_JOIN_INNER, "source", NULL));
+  qn_dataset *links = qn_cache(
+      qn_join(edges, qn_reduce(edges, "source", "count(*) as degree"), QN_JOIN_INNER, "source", NULL));
   snprintf(start, sizeof start, "id, 1.0 / %lld as rank", (long long)(n > 0 ? n : 1));
   qn_dataset *ranks = qn_cache(qn_select(vertices, start));
   for (int64_t i = 0; i < iterations; i++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An appender takes rows value by value, in column order, and hands full batches on. A callback gets one to write
-// its output to; nobody checks each call: the first mistake (wrong type, too many values, text that is not UTF-8)
-// is kept and stops the run with a message when the callback returns.
+// An appender takes rows value by value, in column order, and hands full batches on. A callback gets one to
+// write its output to; nobody checks each call: the first mistake (wrong type, too many values, text that is
+// not UTF-8) is kept and stops the run with a message when the callback returns.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,9 +25,9 @@ QN_API qn_status qn_appender_new(const qn_schema *schema, qn_appender **out, qn_
 QN_API qn_status qn_appender_finish(qn_appender *appender, qn_batch **out, qn_error *err);
 QN_API void qn_appender_free(qn_appender *appender);
 
-/// Local. Each appends one value to the next column of the current row; after the last column a new row begins.
-/// The type must be the column's: append_int32 for int32 and date, append_int64 for int64 and timestamp,
-/// append_text for utf8 and binary (copied; at most 2^31 - 1 bytes).
+/// Local. Each appends one value to the next column of the current row; after the last column a new row
+/// begins. The type must be the column's: append_int32 for int32 and date, append_int64 for int64 and
+/// timestamp, append_text for utf8 and binary (copied; at most 2^31 - 1 bytes).
 QN_API void qn_append_null(qn_appender *appender);
 QN_API void qn_append_bool(qn_appender *appender, bool value);
 QN_API void qn_append_int32(qn_appender *appender, int32_t value);
@@ -36,8 +36,9 @@ QN_API void qn_append_float32(qn_appender *appender, float value);
 QN_API void qn_append_float64(qn_appender *appender, double value);
 QN_API void qn_append_text(qn_appender *appender, const char *data, int64_t size);
 
-/// Local. Appends each word of a text, which is what ASCII white space separates, as a row of its own. The rows have one
-/// column, utf8 or binary. Several times as fast as finding the words and appending them one by one.
+/// Local. Appends each word of a text, which is what ASCII white space separates, as a row of its own. The
+/// rows have one column, utf8 or binary. Several times as fast as finding the words and appending them one by
+/// one.
 QN_API void qn_append_words(qn_appender *appender, const char *text, int64_t size);
 
 /// Local. Appends the value at `row` of `column` (null or not) of the same type.

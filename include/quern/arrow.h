@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Batches to and from other libraries by the Arrow C data interface
-// (https://arrow.apache.org/docs/format/CDataInterface.html): a batch is a struct array of its columns. No copy of
-// values, except bool, which Quern keeps one byte a value.
+// (https://arrow.apache.org/docs/format/CDataInterface.html): a batch is a struct array of its columns. No
+// copy of values, except bool, which Quern keeps one byte a value.
 #pragma once
 #include <stdint.h>
 #include <quern/batch.h>
@@ -46,8 +46,9 @@ struct ArrowArray {
 QN_API qn_status qn_batch_export(const qn_batch *batch, struct ArrowSchema *schema, struct ArrowArray *array,
                                  qn_error *err);
 
-/// Local. Imports a struct array; `schema` and `array` are moved (released by Quern), also on failure. Offsets other
-/// than 0 are allowed. float64, float32, int32, int64, bool, utf8, large utf8 (if below 2 GiB), binary, date32 and timestamps without zone or in UTC (s, ms, us, ns) are read.
+/// Local. Imports a struct array; `schema` and `array` are moved (released by Quern), also on failure.
+/// Offsets other than 0 are allowed. float64, float32, int32, int64, bool, utf8, large utf8 (if below 2 GiB),
+/// binary, date32 and timestamps without zone or in UTC (s, ms, us, ns) are read.
 ///
 /// Errors  QN_ERR_TYPE    a format that Quern has no type for
 ///         QN_ERR_FORMAT  lengths, offsets or UTF-8 are not valid

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A batch: a schema and one column per field, each of n_rows rows, in Arrow's memory layout. Callbacks read their
-// rows from batches, as whole arrays or value by value.
+// A batch: a schema and one column per field, each of n_rows rows, in Arrow's memory layout. Callbacks read
+// their rows from batches, as whole arrays or value by value.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,12 +18,13 @@ typedef struct qn_block qn_block; // owner of memory, counted by reference
 typedef struct qn_column {
   qn_type type;
   int64_t n_rows;
-  int64_t n_nulls;         // 0: validity may be NULL
-  const uint8_t *validity; // bit i, least significant first, is set where row i has a value; NULL: all rows have
-  const void *values;      // fixed width: n_rows values; bool: one byte each, 0 or 1; NULL for utf8 and binary
-  const int32_t *offsets;  // utf8, binary: n_rows + 1 ascending offsets into bytes; else NULL
-  const uint8_t *bytes;    // utf8, binary
-  qn_block *blocks[3];     // who owns validity, values or offsets, and bytes; NULL: nobody
+  int64_t n_nulls; // 0: validity may be NULL
+  const uint8_t
+      *validity;      // bit i, least significant first, is set where row i has a value; NULL: all rows have
+  const void *values; // fixed width: n_rows values; bool: one byte each, 0 or 1; NULL for utf8 and binary
+  const int32_t *offsets; // utf8, binary: n_rows + 1 ascending offsets into bytes; else NULL
+  const uint8_t *bytes;   // utf8, binary
+  qn_block *blocks[3];    // who owns validity, values or offsets, and bytes; NULL: nobody
 } qn_column;
 
 typedef struct qn_batch qn_batch;

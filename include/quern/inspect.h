@@ -15,8 +15,8 @@ typedef struct qn_inspect_options {
   bool verify;    // read everything and compare checksums
 } qn_inspect_options;
 
-/// Local, needs no MPI. Prints what a staged dataset (folder or .h5 file) is: schema, rows, parts, sizes, statistics per column, and its
-/// first rows.
+/// Local, needs no MPI. Prints what a staged dataset (folder or .h5 file) is: schema, rows, parts, sizes,
+/// statistics per column, and its first rows.
 ///
 /// Errors  QN_ERR_IO      missing or unreadable
 ///         QN_ERR_FORMAT  no staged dataset, another version, damaged (names file, column and row group)

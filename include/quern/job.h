@@ -28,8 +28,8 @@ typedef struct qn_job_about {
   const qn_option *options; // ended by a row with name NULL
 } qn_job_about;
 
-/// Collective. Starts the job: MPI, options, memory budget. Never NULL: a job that could not start carries the error
-/// (its actions do nothing), and so does one that was asked for --help.
+/// Collective. Starts the job: MPI, options, memory budget. Never NULL: a job that could not start carries
+/// the error (its actions do nothing), and so does one that was asked for --help.
 QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about);
 /// Collective. Ends the job, frees everything, prints the first error once on standard error.
 ///
@@ -52,7 +52,8 @@ QN_API int qn_job_rank(const qn_job *job);
 QN_API int qn_job_n_ranks(const qn_job *job);
 /// Local. QN_OK while nothing has failed. `err` may be NULL.
 QN_API qn_status qn_job_status(const qn_job *job, qn_error *err);
-/// Local. Makes the job fail with a message of its own, unless it has failed already. Same on every rank, or within a callback.
+/// Local. Makes the job fail with a message of its own, unless it has failed already. Same on every rank, or
+/// within a callback.
 QN_API qn_status qn_job_fail(qn_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /// Collective. Prints on rank 0's standard output, once, if the job has not failed and --quiet was not given.
 QN_API void qn_job_print(qn_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -10,8 +10,8 @@
 //   qn_write(qn_sort(counts, "n desc, word"), "counts.csv");
 //   return qn_job_close(job);
 //
-// The ten functions most jobs need: qn_job_open, qn_read_csv, qn_map, qn_filter, qn_select, qn_reduce, qn_join,
-// qn_sort, qn_write, qn_job_close. dataset.h has them all.
+// The ten functions most jobs need: qn_job_open, qn_read_csv, qn_map, qn_filter, qn_select, qn_reduce,
+// qn_join, qn_sort, qn_write, qn_job_close. dataset.h has them all.
 #pragma once
 #include <quern/appender.h>
 #include <quern/arrow.h>

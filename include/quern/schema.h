@@ -36,11 +36,12 @@ QN_API const char *qn_type_name(qn_type type);
 /// Local. Bytes per value: 1 to 8; 0 for utf8 and binary.
 QN_API int qn_type_width(qn_type type);
 
-/// An ordered list of columns, each with a name and a type; every column may hold nulls. Never changes; shared
-/// by reference.
+/// An ordered list of columns, each with a name and a type; every column may hold nulls. Never changes;
+/// shared by reference.
 typedef struct qn_schema qn_schema;
 
-/// Local. Parses "name type, name type, ...". Names are words or stand in double quotes ("" for a quote inside).
+/// Local. Parses "name type, name type, ...". Names are words or stand in double quotes ("" for a quote
+/// inside).
 ///
 /// out     a new schema; give it up with qn_schema_free().
 /// Errors  QN_ERR_ARG  bad syntax, unknown type, the same name twice, or no column

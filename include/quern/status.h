@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Status codes and error text. A function that can fail returns qn_status and fills a qn_error that the caller
-// owns (NULL is allowed). The first to notice a failure writes the message: thing, place, value, what was
-// expected; callers pass it on unchanged.
+// Status codes and error text. A function that can fail returns qn_status and fills a qn_error that the
+// caller owns (NULL is allowed). The first to notice a failure writes the message: thing, place, value, what
+// was expected; callers pass it on unchanged.
 #pragma once
 #include <stdint.h>
 
@@ -42,8 +42,8 @@ typedef struct qn_error {
 QN_API const char *qn_status_text(qn_status status);
 
 /// Local. Fills `err` (may be NULL) from a printf format and returns `status`, so that it can end a function.
-QN_API qn_status qn_fail_at(qn_error *err, qn_status status, const char *file, int line, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+QN_API qn_status qn_fail_at(qn_error *err, qn_status status, const char *file, int line, const char *format,
+                            ...) __attribute__((format(printf, 5, 6)));
 
 #define qn_fail(err, status, ...) qn_fail_at((err), (status), __FILE__, __LINE__, __VA_ARGS__)
 

@@ -8,8 +8,9 @@
 #include <stdint.h>
 #include <quern/status.h>
 
-/// Tells the C library to keep freed memory instead of giving it back to the system at once: buffers of messages and
-/// batches come and go all the time, and their pages would be cleared each time. For the start of a job.
+/// Tells the C library to keep freed memory instead of giving it back to the system at once: buffers of
+/// messages and batches come and go all the time, and their pages would be cleared each time. For the start
+/// of a job.
 void qn_memory_tune(void);
 
 /// Bytes that every block has beyond its size, so that vector code may read past the end.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// quern generate movies: ratings and titles of a movie platform that does not exist, of any size. A row is made from
-// its number and the seed alone (a counter-based generator, Salmon et al. 2011, in the splitmix form), so the files are
-// the same bytes on any number of ranks. Planted in them, for later steps to find: popularity with a long tail,
-// users and titles with hidden taste vectors (rating = mean + biases + their product + noise), and evening hours.
+// quern generate movies: ratings and titles of a movie platform that does not exist, of any size. A row is
+// made from its number and the seed alone (a counter-based generator, Salmon et al. 2011, in the splitmix
+// form), so the files are the same bytes on any number of ranks. Planted in them, for later steps to find:
+// popularity with a long tail, users and titles with hidden taste vectors (rating = mean + biases + their
+// product + noise), and evening hours.
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,13 +14,14 @@
 
 enum { N_TASTES = 8 }; // length of the hidden vectors, and the number of genres
 
-static const char *const genre_names[N_TASTES] = {"Action", "Comedy", "Drama", "Romance",
+static const char *const genre_names[N_TASTES] = {"Action", "Comedy",   "Drama",     "Romance",
                                                   "Sci-Fi", "Thriller", "Animation", "Documentary"};
-static const char *const first_words[] = {"Silent", "Golden", "Last", "Hidden", "Broken", "Crimson", "Distant", "Endless",
-                                          "Frozen", "Secret", "Burning", "Gentle", "Iron", "Lonely", "Wild", "Paper"};
-static const char *const second_words[] = {"River", "Empire", "Summer", "Garden", "Machine", "Letter", "Voyage", "Mirror",
-                                           "Kingdom", "Harbor", "Promise", "Shadow", "Orchard", "Station", "Winter",
-                                           "Café"};
+static const char *const first_words[] = {"Silent",  "Golden",  "Last",   "Hidden", "Broken",  "Crimson",
+                                          "Distant", "Endless", "Frozen", "Secret", "Burning", "Gentle",
+                                          "Iron",    "Lonely",  "Wild",   "Paper"};
+static const char *const second_words[] = {"River",   "Empire",  "Summer",  "Garden", "Machine", "Letter",
+                                           "Voyage",  "Mirror",  "Kingdom", "Harbor", "Promise", "Shadow",
+                                           "Orchard", "Station", "Winter",  "Café"};
 
 typedef struct movie_world {
   uint64_t seed;
@@ -47,7 +49,8 @@ static double uniform(random_stream *stream) { // [0, 1)
   return (double)(mix(stream->state) >> 11) * 0x1p-53;
 }
 
-static double normal(random_stream *stream) { // the sum of 12 uniforms: exact on every machine, unlike log and cos
+static double
+normal(random_stream *stream) { // the sum of 12 uniforms: exact on every machine, unlike log and cos
   double sum = -6;
   for (int i = 0; i < 12; i++) {
     sum += uniform(stream);
@@ -90,7 +93,8 @@ static int64_t popular_title(const movie_world *world, random_stream *stream) {
 }
 
 // Of two titles that come along a user tends to take the one to her taste.
-static int64_t choose_title(const movie_world *world, random_stream *stream, const double *user, double *rating_part) {
+static int64_t choose_title(const movie_world *world, random_stream *stream, const double *user,
+                            double *rating_part) {
   double bias[2];
   double taste[2][N_TASTES];
   double match[2];
@@ -109,7 +113,8 @@ static int64_t choose_title(const movie_world *world, random_stream *stream, con
 
 // Seconds since 1970: four years from 2020 on, most events in the evening, more at weekends.
 static int64_t event_time(random_stream *stream) {
-  static const unsigned char weights[24] = {4, 2, 1, 1, 1, 1, 2, 3, 4, 4, 4, 5, 6, 6, 6, 7, 8, 10, 13, 17, 20, 19, 14, 8};
+  static const unsigned char weights[24] = {4, 2, 1, 1, 1, 1,  2,  3,  4,  4,  4,  5,
+                                            6, 6, 6, 7, 8, 10, 13, 17, 20, 19, 14, 8};
   int64_t day = (int64_t)(uniform(stream) * 1461);
   const int weekday = (int)((day + 2) % 7); // 2020-01-01 was a Wednesday; 0 is Monday
   int hour = 0;
@@ -160,17 +165,20 @@ static qn_status make_titles(int64_t first_row, int64_t n_rows, qn_appender *out
     const char *second = second_words[(int)(uniform(&stream) * 16)];
     const int year = 1950 + (int)(uniform(&stream) * 74);
     const bool has_article = uniform(&stream) < 0.3; // "River, The (1999)" must be quoted
-    const int n = has_article ? snprintf(text, sizeof text, "%s %s %lld, The (%d)", first, second, (long long)title + 1, year)
-                              : snprintf(text, sizeof text, "%s %s %lld (%d)", first, second, (long long)title + 1, year);
+    const int n =
+        has_article
+            ? snprintf(text, sizeof text, "%s %s %lld, The (%d)", first, second, (long long)title + 1, year)
+            : snprintf(text, sizeof text, "%s %s %lld (%d)", first, second, (long long)title + 1, year);
     for (int t = 0; t < N_TASTES; t++) {
       if (taste[t] > 0.25) {
-        snprintf(genres + strlen(genres), sizeof genres - strlen(genres), "%s%s", genres[0] == '\0' ? "" : "|",
-                 genre_names[t]);
+        snprintf(genres + strlen(genres), sizeof genres - strlen(genres), "%s%s",
+                 genres[0] == '\0' ? "" : "|", genre_names[t]);
       }
     }
     qn_append_int64(out, title + 1);
     qn_append_text(out, text, n);
-    qn_append_text(out, genres[0] == '\0' ? "(no genres listed)" : genres, (int64_t)strlen(genres[0] == '\0' ? "(no genres listed)" : genres));
+    qn_append_text(out, genres[0] == '\0' ? "(no genres listed)" : genres,
+                   (int64_t)strlen(genres[0] == '\0' ? "(no genres listed)" : genres));
   }
   return QN_OK;
 }
@@ -180,19 +188,23 @@ static int generate_movies(int argc, char **argv) {
       {.name = "events", .argument = "N", .fallback = "1000000", .help = "ratings"},
       {.name = "users", .argument = "N", .help = "users (default: a hundredth of the events)"},
       {.name = "titles", .argument = "N", .help = "titles (default: a tenth of the users)"},
-      {.name = "noise", .argument = "S", .fallback = "0.7", .help = "standard deviation of a rating's chance part"},
+      {.name = "noise",
+       .argument = "S",
+       .fallback = "0.7",
+       .help = "standard deviation of a rating's chance part"},
       {.name = "seed", .argument = "N", .fallback = "1", .help = "other seeds make other worlds"},
       {.name = NULL},
   };
   static const qn_job_about about = {.name = "quern generate movies",
-                                     .summary = "Writes ratings.csv and movies.csv of an invented movie platform.",
+                                     .summary =
+                                         "Writes ratings.csv and movies.csv of an invented movie platform.",
                                      .output = "generated-movies",
                                      .options = options};
   qn_job *job = qn_job_open(argc, argv, &about);
   const int64_t n_events = qn_job_option_int64(job, "events", 1, 1000000000000);
   movie_world world = {.seed = (uint64_t)qn_job_option_int64(job, "seed", 0, 1000000000000),
-                 .n_users = n_events / 100 + 1,
-                 .noise = qn_job_option_float64(job, "noise", 0, 100)};
+                       .n_users = n_events / 100 + 1,
+                       .noise = qn_job_option_float64(job, "noise", 0, 100)};
 
   if (qn_job_option(job, "users") != NULL) {
     world.n_users = qn_job_option_int64(job, "users", 1, 1000000000000);
@@ -201,8 +213,8 @@ static int generate_movies(int argc, char **argv) {
   if (qn_job_option(job, "titles") != NULL) {
     world.n_titles = qn_job_option_int64(job, "titles", 1, 1000000000);
   }
-  qn_write(qn_generate(job, "userId int64, movieId int64, rating float64, timestamp int64", n_events, make_ratings,
-                       &world),
+  qn_write(qn_generate(job, "userId int64, movieId int64, rating float64, timestamp int64", n_events,
+                       make_ratings, &world),
            qn_job_output_path(job, "ratings.csv"));
   qn_write(qn_generate(job, "movieId int64, title utf8, genres utf8", world.n_titles, make_titles, &world),
            qn_job_output_path(job, "movies.csv"));

@@ -14,8 +14,12 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
-    {.name = "generate", .run = quern_generate, .help = "write data for trying things out: quern generate movies"},
-    {.name = "inspect", .run = quern_inspect, .help = "show what a staged dataset holds, check its checksums"},
+    {.name = "generate",
+     .run = quern_generate,
+     .help = "write data for trying things out: quern generate movies"},
+    {.name = "inspect",
+     .run = quern_inspect,
+     .help = "show what a staged dataset holds, check its checksums"},
     {.name = "new", .run = quern_new, .help = "make a folder with a job to start from"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -19,7 +19,8 @@ static const char job_text[] =
     "\n"
     "int main(int argc, char **argv) {\n"
     "  static const qn_option options[] = {\n"
-    "      {.name = \"by\", .argument = \"COLUMN\", .fallback = \"region\", .help = \"column to count by\"},\n"
+    "      {.name = \"by\", .argument = \"COLUMN\", .fallback = \"region\", .help = \"column to count "
+    "by\"},\n"
     "      {.name = NULL},\n"
     "  };\n"
     "  static const qn_job_about about = {.name = \"%NAME%\",\n"
@@ -44,16 +45,17 @@ static const char cmake_text[] = "cmake_minimum_required(VERSION 3.22)\n"
                                  "add_executable(%NAME% %NAME%.c)\n"
                                  "target_link_libraries(%NAME% PRIVATE Quern::quern)\n";
 
-static const char readme_text[] = "# %NAME%\n"
-                                  "\n"
-                                  "A Quern job. Build it and run it on two ranks:\n"
-                                  "\n"
-                                  "    cmake -S . -B build && cmake --build build\n"
-                                  "    mpirun -n 2 build/%NAME% --output counts.csv sample.csv\n"
-                                  "\n"
-                                  "If CMake does not find Quern, say where it is installed:\n"
-                                  "`cmake -S . -B build -DCMAKE_PREFIX_PATH=/where/quern/is`.\n"
-                                  "`build/%NAME% --help` lists the options. `%NAME%.c` is the place to start.\n";
+static const char readme_text[] =
+    "# %NAME%\n"
+    "\n"
+    "A Quern job. Build it and run it on two ranks:\n"
+    "\n"
+    "    cmake -S . -B build && cmake --build build\n"
+    "    mpirun -n 2 build/%NAME% --output counts.csv sample.csv\n"
+    "\n"
+    "If CMake does not find Quern, say where it is installed:\n"
+    "`cmake -S . -B build -DCMAKE_PREFIX_PATH=/where/quern/is`.\n"
+    "`build/%NAME% --help` lists the options. `%NAME%.c` is the place to start.\n";
 
 static const char sample_text[] = "region,amount\nnorth,12.5\nsouth,3\nnorth,7\neast,\nsouth,1.25\nnorth,2\n";
 
@@ -95,12 +97,14 @@ int quern_new(int argc, char **argv) {
 
   if (argc != 2 || argv[1][0] == '-') {
     const bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
-    fprintf(is_help ? stdout : stderr, "usage: quern new NAME\nMakes the folder NAME with a job to start from.\n");
+    fprintf(is_help ? stdout : stderr,
+            "usage: quern new NAME\nMakes the folder NAME with a job to start from.\n");
     return is_help ? 0 : 2;
   }
   const char *name = argv[1];
   if (!is_name(name)) {
-    fprintf(stderr, "quern new: '%s' is no name for a program: letters, digits, - and _, a letter first\n", name);
+    fprintf(stderr, "quern new: '%s' is no name for a program: letters, digits, - and _, a letter first\n",
+            name);
     return 2;
   }
   if (mkdir(name, 0777) != 0) {
@@ -109,7 +113,8 @@ int quern_new(int argc, char **argv) {
   }
   snprintf(source, sizeof source, "%s.c", name);
   if (!write_text(name, source, job_text, name) || !write_text(name, "CMakeLists.txt", cmake_text, name) ||
-      !write_text(name, "README.md", readme_text, name) || !write_text(name, "sample.csv", sample_text, name)) {
+      !write_text(name, "README.md", readme_text, name) ||
+      !write_text(name, "sample.csv", sample_text, name)) {
     return 1;
   }
   printf("%s: a job to start from; %s/README.md says how to build and run it\n", name, name);

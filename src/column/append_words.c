@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The words of a text as rows. Lengths of words cannot be predicted, so nothing here branches on them: the
-// edges of all words of a piece are found first, eight bytes a step, and then each word is a copy of sixteen
-// bytes of which the next overwrites what is too much.
+// edges of all words of a piece are found first, sixteen bytes a step, and then each word is a copy of
+// sixteen bytes of which the next overwrites what is too much.
 #include <endian.h>
 #include <inttypes.h>
 #include <string.h>
@@ -11,6 +11,8 @@
 
 enum { PIECE_BYTES = 1024, BLOCK_BYTES = 64, STEP_BYTES = 16 };
 
+typedef uint8_t step_bytes __attribute__((vector_size(STEP_BYTES)));
+
 // A piece of the text, copied so that bytes behind it may be read; white space follows it.
 typedef struct {
   char text[PIECE_BYTES + BLOCK_BYTES + STEP_BYTES];
@@ -18,25 +20,34 @@ typedef struct {
 } word_piece;
 
 // Bit i: byte i is a blank, tab, line feed, vertical tab, form feed or return.
-static inline uint64_t find_spaces(uint64_t bytes) {
-  const uint64_t ones = 0x0101010101010101u;
-  const uint64_t highs = 0x80 * ones;
-  const uint64_t low = bytes & ~highs; // of seven bits each, so that sums do not carry
-  const uint64_t from_tab = low + (0x80 - '\t') * ones;
-  const uint64_t behind_return = low + (0x80 - ('\r' + 1)) * ones;
-  const uint64_t not_blank = (low ^ ' ' * ones) + 0x7f * ones;
-  const uint64_t found = ((from_tab & ~behind_return) | ~not_blank) & ~bytes & highs;
-  return ((found >> 7) * 0x0102040810204080u) >> 56;
-}
-
-static inline uint64_t find_spaces_of_block(const char *text) {
+static inline uint64_t find_spaces(const char *text) {
   uint64_t spaces = 0;
-  for (int i = 0; i < BLOCK_BYTES / 8; i++) {
-    uint64_t bytes;
-    memcpy(&bytes, text + 8 * i, sizeof bytes);
-    spaces |= find_spaces(le64toh(bytes)) << (8 * i);
+  for (int i = 0; i < BLOCK_BYTES; i += STEP_BYTES) {
+    step_bytes bytes;
+    uint64_t halves[2];
+    memcpy(&bytes, text + i, sizeof bytes);
+    const step_bytes found = (step_bytes)(bytes == ' ') | (step_bytes)(bytes - '\t' <= '\r' - '\t');
+    memcpy(halves, &found, sizeof halves);
+    for (int h = 0; h < 2; h++) { // the multiplication brings bit 8k to bit 56 + k
+      const uint64_t bits = ((le64toh(halves[h]) & 0x0101010101010101u) * 0x0102040810204080u) >> 56;
+      spaces |= bits << (i + 8 * h);
+    }
   }
   return spaces;
+}
+
+// In steps, the last of which may overlap the one before: a call of memcpy is too much for a line.
+static inline void copy_text(char *to, const char *text, int64_t size) {
+  if (size < STEP_BYTES) {
+    for (int64_t i = 0; i < size; i++) {
+      to[i] = text[i];
+    }
+    return;
+  }
+  for (int64_t i = 0; i < size - STEP_BYTES; i += STEP_BYTES) {
+    memcpy(to + i, text + i, STEP_BYTES);
+  }
+  memcpy(to + size - STEP_BYTES, text + size - STEP_BYTES, STEP_BYTES);
 }
 
 // Copies text[0 .. size - 1] into the piece and finds its words; their number.
@@ -44,10 +55,10 @@ static int64_t find_words(word_piece *piece, const char *text, int64_t size) {
   uint32_t *edge = piece->edges;
   uint64_t in_word = 0;
 
-  memcpy(piece->text, text, (size_t)size);
+  copy_text(piece->text, text, size);
   memset(piece->text + size, ' ', BLOCK_BYTES);
   for (int64_t first = 0; first <= size; first += BLOCK_BYTES) {
-    const uint64_t letters = ~find_spaces_of_block(piece->text + first);
+    const uint64_t letters = ~find_spaces(piece->text + first);
     uint64_t edges = letters ^ (letters << 1 | in_word);
     in_word = letters >> 63;
     for (; edges != 0; edges &= edges - 1) {

@@ -229,7 +229,7 @@ __attribute__((noinline)) static void append_text_slowly(qn_appender *appender, 
              "output row %" PRId64 ", column '%s': text of %" PRId64 " bytes at %s was appended",
              appender->n_rows_given + appender->n_rows + 1, next_name(appender), size,
              data == NULL ? "no address" : "some address");
-  if (builder->type == QN_UTF8) {
+  if (builder->type == QN_UTF8 && data != NULL) {
     const int64_t bad = qn_utf8_find_invalid(data, size);
     QN_REQUIRE(bad < 0, err, QN_ERR_VALUE,
                "output row %" PRId64 ", column '%s': byte 0x%02x at byte %" PRId64

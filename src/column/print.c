@@ -60,7 +60,9 @@ static int scale_to_digits(double value, int n_digits) {
   while (value >= powers_of_ten[n_digits - exponent]) {
     exponent--;
   }
-  for (double scaled = value; scaled < 1 && exponent < 20; scaled *= 10) {
+  double scaled = value;
+  while (scaled < 1 && exponent < 20) {
+    scaled *= 10;
     exponent++;
   }
   return exponent;
@@ -124,7 +126,7 @@ static void set_from_text(shortest *number, const char *text) {
       n_digits++;
     }
   }
-  set_digits(number, mantissa, atoi(text + 1) - (n_digits - 1));
+  set_digits(number, mantissa, (int)strtol(text + 1, NULL, 10) - (n_digits - 1));
 }
 
 static wide_integer wide_power_of_ten(int exponent) {

@@ -69,6 +69,7 @@ static qn_status spread(qn_comm *comm, int root, qn_parcel **parcel, qn_error *e
     QN_TRY(await_piece(comm, parent, step, BROADCAST, &incoming, err));
     QN_TRY(qn_incoming_forward_take(incoming, parcel, err));
   }
+  QN_REQUIRE(*parcel != NULL, err, QN_ERR_MPI, "a broadcast came without its message");
   (*parcel)->header = qn_comm_header(comm, QN_MESSAGE_PIECE, step, BROADCAST);
   int last = 1;
   while (last * 2 < reach) {

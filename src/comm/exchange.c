@@ -343,6 +343,9 @@ static void drop_queues(qn_exchange *exchange) {
 }
 
 static void detach(qn_exchange *exchange) {
+  if (exchange->comm == NULL) {
+    return;
+  }
   qn_exchange **link = &exchange->comm->exchanges;
   while (*link != NULL && *link != exchange) {
     link = &(*link)->next;

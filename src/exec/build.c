@@ -5,7 +5,8 @@
 #include "exec/op_cache.h"
 #include "exec/run.h"
 
-typedef qn_status (*simple_maker)(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
+typedef qn_status (*simple_maker)(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out,
+                                  qn_error *err);
 typedef qn_status (*order_maker)(qn_run *run, const qn_dataset *node, bool input_has_order, qn_op *next,
                                  qn_op **out, qn_error *err);
 
@@ -26,8 +27,8 @@ done:
   return status;
 }
 
-static qn_status build_simple(qn_run *run, const qn_dataset *node, simple_maker make, bool in_order, qn_op *next,
-                              qn_error *err) {
+static qn_status build_simple(qn_run *run, const qn_dataset *node, simple_maker make, bool in_order,
+                              qn_op *next, qn_error *err) {
   qn_status status = QN_OK;
   qn_op *op = NULL;
 
@@ -38,7 +39,8 @@ done:
   return status;
 }
 
-static qn_status build_ordered(qn_run *run, const qn_dataset *node, order_maker make, qn_op *next, qn_error *err) {
+static qn_status build_ordered(qn_run *run, const qn_dataset *node, order_maker make, qn_op *next,
+                               qn_error *err) {
   qn_status status = QN_OK;
   qn_op *op = NULL;
   const bool has_order = qn_plan_has_order(node->inputs[0]);
@@ -63,7 +65,8 @@ static qn_status give_order(const qn_dataset *node, const qn_dataset **out, qn_e
   }
   const int n = input->schema->n_columns;
   qn_order_column *order = qn_arena_alloc(&plan->arena, (int64_t)sizeof *order * (n + 1));
-  sorted = qn_plan_node(plan, node->kind == QN_NODE_LIMIT ? QN_NODE_TOP : QN_NODE_SORT, input, NULL, "by all columns");
+  sorted = qn_plan_node(plan, node->kind == QN_NODE_LIMIT ? QN_NODE_TOP : QN_NODE_SORT, input, NULL,
+                        "by all columns");
   QN_REQUIRE(order != NULL && sorted != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
   for (int c = 0; c < n; c++) {
     order[c] = (qn_order_column){.column = c};
@@ -78,7 +81,8 @@ done:
   return status;
 }
 
-static qn_status build_numbered(qn_run *run, const qn_dataset *node, simple_maker make, qn_op *next, qn_error *err) {
+static qn_status build_numbered(qn_run *run, const qn_dataset *node, simple_maker make, qn_op *next,
+                                qn_error *err) {
   qn_status status = QN_OK;
   qn_op *op = NULL;
   const qn_dataset *input = NULL;
@@ -117,7 +121,8 @@ done:
   return status;
 }
 
-// A filled cache is read; an empty one is filled on the way, in order, so that it has one whenever it is read.
+// A filled cache is read; an empty one is filled on the way, in order, so that it has one whenever it is
+// read.
 static qn_status build_cache(qn_run *run, const qn_dataset *node, qn_op *next, qn_error *err) {
   qn_status status = QN_OK;
   qn_feed *feed = NULL;
@@ -149,8 +154,8 @@ qn_status qn_build(qn_run *run, const qn_dataset *node, bool in_order, qn_op *ne
   case QN_NODE_SHUFFLE:
     return build_simple(run, node, qn_make_shuffle, false, next, err);
   case QN_NODE_REDUCE:
-    return build_simple(run, node, qn_make_reduce, qn_plan_has_order(node->inputs[0]) && qn_reduce_wants_order(node),
-                        next, err);
+    return build_simple(run, node, qn_make_reduce,
+                        qn_plan_has_order(node->inputs[0]) && qn_reduce_wants_order(node), next, err);
   case QN_NODE_COMBINE:
     return build_simple(run, node, qn_make_combine, false, next, err);
   case QN_NODE_GROUP:

@@ -71,7 +71,8 @@ done:
   return status;
 }
 
-qn_status qn_column_stream_repeat(qn_column_stream *stream, const void *value, int64_t n_rows, qn_error *err) {
+qn_status qn_column_stream_repeat(qn_column_stream *stream, const void *value, int64_t n_rows,
+                                  qn_error *err) {
   qn_status status = QN_OK;
   qn_column_builder *tail = &stream->tail.columns[0];
 
@@ -90,7 +91,8 @@ done:
   return status;
 }
 
-qn_status qn_column_stream_int64(qn_column_stream *stream, const int64_t *values, int64_t n_rows, qn_error *err) {
+qn_status qn_column_stream_int64(qn_column_stream *stream, const int64_t *values, int64_t n_rows,
+                                 qn_error *err) {
   qn_status status = QN_OK;
   const qn_column column = {.type = QN_INT64, .n_rows = n_rows, .values = values};
 
@@ -135,7 +137,8 @@ static qn_status take_some(qn_column_stream *stream, qn_column_builder *to, int6
     QN_TRY(qn_spool_take(stream->spool, &stream->head, err));
     stream->head_row = 0;
   }
-  QN_REQUIRE(stream->head != NULL, err, QN_ERR_ARG, "%" PRId64 " more values are wanted than there are", n_rows);
+  QN_REQUIRE(stream->head != NULL, err, QN_ERR_ARG, "%" PRId64 " more values are wanted than there are",
+             n_rows);
   const int64_t left = stream->head->n_rows - stream->head_row;
   const int64_t n = left < n_rows ? left : n_rows;
   if (to != NULL) {
@@ -152,7 +155,8 @@ done:
   return status;
 }
 
-qn_status qn_column_stream_read(qn_column_stream *stream, qn_column_builder *to, int64_t n_rows, qn_error *err) {
+qn_status qn_column_stream_read(qn_column_stream *stream, qn_column_builder *to, int64_t n_rows,
+                                qn_error *err) {
   qn_status status = QN_OK;
   int64_t n = 0;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Feeds. Items of work (splits, pieces of generated rows) are claimed from a shared counter, so that a slow one does
-// not hold the others up; where rows must come in order each rank has a fixed run of items, rank 0 the first.
+// Feeds. Items of work (splits, pieces of generated rows) are claimed from a shared counter, so that a slow
+// one does not hold the others up; where rows must come in order each rank has a fixed run of items, rank 0
+// the first.
 #include "exec/feeds.h"
 
 #include "base/check.h"
@@ -50,7 +51,8 @@ done:
   return status;
 }
 
-// --- A source ---------------------------------------------------------------------------------------------------------
+// --- A source
+// ---------------------------------------------------------------------------------------------------------
 
 typedef struct source_feed {
   qn_feed feed;
@@ -116,7 +118,8 @@ static void close_source(qn_feed *base) {
   close_items(&feed->items);
 }
 
-qn_status qn_source_feed_new(qn_run *run, const qn_dataset *node, bool in_order, qn_feed **out, qn_error *err) {
+qn_status qn_source_feed_new(qn_run *run, const qn_dataset *node, bool in_order, qn_feed **out,
+                             qn_error *err) {
   qn_status status = QN_OK;
   source_feed *feed = qn_arena_alloc(&run->arena, sizeof *feed);
 
@@ -136,7 +139,8 @@ done:
   return status;
 }
 
-// --- Batches in memory ------------------------------------------------------------------------------------------------
+// --- Batches in memory
+// ------------------------------------------------------------------------------------------------
 
 typedef struct local_feed {
   qn_feed feed;
@@ -227,7 +231,8 @@ done:
   return status;
 }
 
-// --- Generated rows ---------------------------------------------------------------------------------------------------
+// --- Generated rows
+// ---------------------------------------------------------------------------------------------------
 
 enum { PIECE_ROWS = 65536 };
 
@@ -283,7 +288,8 @@ static void close_generate(qn_feed *base) {
   close_items(&feed->items);
 }
 
-qn_status qn_generate_feed_new(qn_run *run, const qn_dataset *node, bool in_order, qn_feed **out, qn_error *err) {
+qn_status qn_generate_feed_new(qn_run *run, const qn_dataset *node, bool in_order, qn_feed **out,
+                               qn_error *err) {
   qn_status status = QN_OK;
   generate_feed *feed = qn_arena_alloc(&run->arena, sizeof *feed);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Groups and their accumulators. An aggregate over distinct values has a table of its own, of (group, value) pairs: a
-// row counts only if its pair is new.
+// Groups and their accumulators. An aggregate over distinct values has a table of its own, of (group, value)
+// pairs: a row counts only if its pair is new.
 #include "exec/grouping.h"
 
 #include <stdlib.h>
@@ -82,7 +82,8 @@ static qn_status make_accumulators(qn_grouping *grouping, qn_error *err) {
   for (int i = 0; i < node->n_aggregates; i++) {
     const qn_plan_aggregate *aggregate = &node->aggregates[i];
     const qn_type type = argument_type(node, aggregate);
-    QN_TRY(qn_accumulator_new(aggregate->kind, type, aggregate->parameter, &grouping->aggregates[i].accumulator, err));
+    QN_TRY(qn_accumulator_new(aggregate->kind, type, aggregate->parameter,
+                              &grouping->aggregates[i].accumulator, err));
     if (aggregate->is_distinct) {
       const qn_type pair[2] = {QN_INT32, type};
       QN_TRY(qn_group_table_new(pair, 2, &grouping->aggregates[i].pairs, err));
@@ -182,8 +183,8 @@ static qn_status find_groups(qn_grouping *grouping, const qn_batch *rows, const 
     grouping->key_columns[k] = &rows->columns[keys == NULL ? k : keys[k]];
   }
   qn_hash_columns(grouping->key_columns, n_keys, rows->n_rows, grouping->hashes);
-  QN_TRY(qn_group_table_add(grouping->table, grouping->key_columns, grouping->hashes, rows->n_rows, grouping->groups,
-                            err));
+  QN_TRY(qn_group_table_add(grouping->table, grouping->key_columns, grouping->hashes, rows->n_rows,
+                            grouping->groups, err));
 
 done:
   return status;
@@ -201,7 +202,8 @@ static uint8_t *skip_of_filter(qn_grouping *grouping, const qn_batch *rows, int 
   return grouping->skip;
 }
 
-// Also skips rows whose (group, value) has been there before. Rows that are skipped already must not enter the table.
+// Also skips rows whose (group, value) has been there before. Rows that are skipped already must not enter
+// the table.
 static qn_status skip_known_pairs(qn_grouping *grouping, qn_group_table *pairs, const qn_column *argument,
                                   const int32_t *groups, bool has_filter, qn_error *err) {
   qn_status status = QN_OK;
@@ -255,26 +257,28 @@ static qn_status update_aggregates(qn_grouping *grouping, const qn_batch *rows, 
     const qn_column *argument = aggregate->argument < 0 ? NULL : &rows->columns[aggregate->argument];
     uint8_t *skip = skip_of_filter(grouping, rows, aggregate->filter);
     int64_t *order = aggregate->kind == QN_AGG_FIRST ? grouping->order : NULL;
-    if (state->pairs != NULL) {
+    if (state->pairs != NULL && argument != NULL) {
       QN_TRY(skip_known_pairs(grouping, state->pairs, argument, groups, skip != NULL, err));
       skip = grouping->skip;
     }
     for (int64_t row = 0; order != NULL && row < rows->n_rows; row++) {
       order[row] = first_order + row;
     }
-    QN_TRY(qn_accumulator_update(state->accumulator, argument, groups, rows->n_rows, n_groups, skip, order, err));
+    QN_TRY(qn_accumulator_update(state->accumulator, argument, groups, rows->n_rows, n_groups, skip, order,
+                                 err));
   }
 
 done:
   return status;
 }
 
-qn_status qn_grouping_update(qn_grouping *grouping, const qn_batch *rows, int64_t first_order, qn_error *err) {
+qn_status qn_grouping_update(qn_grouping *grouping, const qn_batch *rows, int64_t first_order,
+                             qn_error *err) {
   qn_status status = QN_OK;
 
   QN_TRY(find_groups(grouping, rows, grouping->node->keys, err));
-  QN_TRY(update_aggregates(grouping, rows, grouping->groups, qn_group_table_n_groups(grouping->table), first_order,
-                           err));
+  QN_TRY(update_aggregates(grouping, rows, grouping->groups, qn_group_table_n_groups(grouping->table),
+                           first_order, err));
 
 done:
   return status;
@@ -305,7 +309,8 @@ qn_status qn_grouping_make_one(qn_grouping *grouping, qn_error *err) {
       const qn_type type = argument_type(grouping->node, &grouping->node->aggregates[i]);
       qn_column none = {0};
       QN_TRY(qn_column_all_null(type, 0, &none, err));
-      status = qn_accumulator_update(grouping->aggregates[i].accumulator, &none, &group, 0, 1, NULL, NULL, err);
+      status =
+          qn_accumulator_update(grouping->aggregates[i].accumulator, &none, &group, 0, 1, NULL, NULL, err);
       qn_column_release(&none);
       QN_TRY(status);
     }
@@ -324,7 +329,8 @@ int64_t qn_grouping_n_bytes(const qn_grouping *grouping) {
 
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     bytes += qn_accumulator_n_bytes(grouping->aggregates[i].accumulator);
-    bytes += grouping->aggregates[i].pairs == NULL ? 0 : qn_group_table_n_bytes(grouping->aggregates[i].pairs);
+    bytes +=
+        grouping->aggregates[i].pairs == NULL ? 0 : qn_group_table_n_bytes(grouping->aggregates[i].pairs);
   }
   return bytes;
 }
@@ -342,12 +348,14 @@ static void release_out(qn_grouping *grouping) {
 qn_status qn_grouping_states(const qn_grouping *const_grouping, int64_t first, int64_t n, qn_batch **out,
                              qn_error *err) {
   qn_status status = QN_OK;
-  qn_grouping *grouping = (qn_grouping *)(uintptr_t)const_grouping; // its room for columns is no part of its value
+  qn_grouping *grouping =
+      (qn_grouping *)(uintptr_t)const_grouping; // its room for columns is no part of its value
 
   QN_TRY(qn_group_table_keys(grouping->table, first, n, grouping->out_columns, err));
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     const aggregate_state *state = &grouping->aggregates[i];
-    QN_TRY(qn_accumulator_state(state->accumulator, first, n, &grouping->out_columns[state->state_column], err));
+    QN_TRY(
+        qn_accumulator_state(state->accumulator, first, n, &grouping->out_columns[state->state_column], err));
   }
   QN_TRY(qn_batch_new_take(grouping->state_schema, n, grouping->out_columns, out, err));
 
@@ -389,8 +397,8 @@ qn_status qn_grouping_wrap(qn_grouping *grouping, const qn_batch *rows, int64_t 
   }
   for (int i = 0; i < node->n_aggregates; i++) {
     const aggregate_state *state = &grouping->aggregates[i];
-    QN_TRY(qn_accumulator_state(state->accumulator, 0, rows->n_rows, &grouping->out_columns[state->state_column],
-                                err));
+    QN_TRY(qn_accumulator_state(state->accumulator, 0, rows->n_rows,
+                                &grouping->out_columns[state->state_column], err));
   }
   QN_TRY(qn_batch_new_take(grouping->state_schema, rows->n_rows, grouping->out_columns, out, err));
 

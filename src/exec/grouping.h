@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows grouped by key with an accumulator per aggregate: the state behind reduce. Works on raw rows (keys and
-// arguments are columns of the input) and on states (keys first, then each aggregate's state columns), which is how
-// groups pass between ranks and through spill files.
+// arguments are columns of the input) and on states (keys first, then each aggregate's state columns), which
+// is how groups pass between ranks and through spill files.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,8 +27,10 @@ qn_status qn_grouping_make_one(qn_grouping *grouping, qn_error *err);
 int64_t qn_grouping_n_groups(const qn_grouping *grouping);
 int64_t qn_grouping_n_bytes(const qn_grouping *grouping);
 /// The states, or the results, of groups [first, first + n) as a batch.
-qn_status qn_grouping_states(const qn_grouping *grouping, int64_t first, int64_t n, qn_batch **out, qn_error *err);
-qn_status qn_grouping_results(const qn_grouping *grouping, int64_t first, int64_t n, qn_batch **out, qn_error *err);
+qn_status qn_grouping_states(const qn_grouping *grouping, int64_t first, int64_t n, qn_batch **out,
+                             qn_error *err);
+qn_status qn_grouping_results(const qn_grouping *grouping, int64_t first, int64_t n, qn_batch **out,
+                              qn_error *err);
 /// The hash of each group's key, [n_groups].
 const uint64_t *qn_grouping_hashes(const qn_grouping *grouping);
 /// Forgets all groups.

@@ -33,8 +33,8 @@ static qn_status print_parts(const qn_manifest *manifest, qn_buffer *out, qn_err
   QN_TRY(qn_buffer_printf(out, err, "\nParts\n"));
   for (int64_t p = 0; p < qn_manifest_n_parts(manifest); p++) {
     const qn_part_info part = qn_manifest_part(manifest, p);
-    QN_TRY(qn_buffer_printf(out, err, "  %s  %" PRId64 " rows in %" PRId64 " row groups, ", part.path, part.n_rows,
-                            part.n_groups));
+    QN_TRY(qn_buffer_printf(out, err, "  %s  %" PRId64 " rows in %" PRId64 " row groups, ", part.path,
+                            part.n_rows, part.n_groups));
     QN_TRY(print_size(out, part.n_bytes, err));
     QN_TRY(qn_buffer_printf(out, err, "\n"));
   }
@@ -115,7 +115,8 @@ static qn_status print_rows(qn_manifest *manifest, int64_t n_rows, qn_buffer *ou
         break;
       }
       const int64_t wanted = n_rows - rows.n_rows;
-      QN_TRY(qn_batch_builder_append_range(&rows, batch, 0, wanted < batch->n_rows ? wanted : batch->n_rows, err));
+      QN_TRY(qn_batch_builder_append_range(&rows, batch, 0, wanted < batch->n_rows ? wanted : batch->n_rows,
+                                           err));
       qn_batch_free(batch);
       batch = NULL;
     }
@@ -144,8 +145,8 @@ QN_API qn_status qn_inspect(const char *path, const qn_inspect_options *options,
   qn_manifest *manifest = NULL;
 
   QN_TRY(qn_manifest_open(path, &manifest, err));
-  QN_TRY(qn_buffer_printf(&text, err, "%s: %" PRId64 " rows, %d columns, ", path, qn_manifest_n_rows(manifest),
-                          qn_manifest_schema(manifest)->n_columns));
+  QN_TRY(qn_buffer_printf(&text, err, "%s: %" PRId64 " rows, %d columns, ", path,
+                          qn_manifest_n_rows(manifest), qn_manifest_schema(manifest)->n_columns));
   QN_TRY(print_size(&text, qn_manifest_n_bytes(manifest), err));
   QN_TRY(qn_buffer_printf(&text, err, "\n"));
   if (qn_manifest_sorted_by(manifest) != NULL) {

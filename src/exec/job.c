@@ -192,8 +192,8 @@ QN_API int64_t qn_job_option_int64(qn_job *job, const char *name, int64_t min, i
     return min;
   }
   if (!parse_number(text, (double)min, (double)max, &value) || value != floor(value)) {
-    qn_fail(&err, QN_ERR_ARG, "--%s: '%s' is not a whole number from %lld to %lld", name, text, (long long)min,
-            (long long)max);
+    qn_fail(&err, QN_ERR_ARG, "--%s: '%s' is not a whole number from %lld to %lld", name, text,
+            (long long)min, (long long)max);
     fail_option(job, &err);
     return min;
   }

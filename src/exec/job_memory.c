@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What memory a rank may use if nobody says: seven tenths of the least of the control group's limit (version 2 or 1)
-// and what the machine has available, divided by the ranks that share it.
+// What memory a rank may use if nobody says: seven tenths of the least of the control group's limit (version
+// 2 or 1) and what the machine has available, divided by the ranks that share it.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -23,9 +23,20 @@ int64_t qn_parse_bytes(const char *text) {
   static const struct {
     const char *suffix;
     double factor;
-  } units[] = {{"", 1},           {"b", 1},           {"k", 1024.0},     {"kib", 1024.0},
-               {"m", 1048576.0},  {"mib", 1048576.0}, {"g", 1073741824.0}, {"gib", 1073741824.0},
-               {"t", 1099511627776.0}, {"tib", 1099511627776.0}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12}};
+  } units[] = {{"", 1},
+               {"b", 1},
+               {"k", 1024.0},
+               {"kib", 1024.0},
+               {"m", 1048576.0},
+               {"mib", 1048576.0},
+               {"g", 1073741824.0},
+               {"gib", 1073741824.0},
+               {"t", 1099511627776.0},
+               {"tib", 1099511627776.0},
+               {"kb", 1e3},
+               {"mb", 1e6},
+               {"gb", 1e9},
+               {"tb", 1e12}};
   char *end = NULL;
   const double value = strtod(text, &end);
 
@@ -49,7 +60,8 @@ static qn_status take_option(qn_job *job, int code, int64_t *memory, qn_error *e
     break;
   case OPT_MEMORY:
     *memory = qn_parse_bytes(optarg);
-    QN_REQUIRE(*memory > 0, err, QN_ERR_ARG, "--memory: '%s' is no size; write for example 512MiB or 2GiB", optarg);
+    QN_REQUIRE(*memory > 0, err, QN_ERR_ARG, "--memory: '%s' is no size; write for example 512MiB or 2GiB",
+               optarg);
     break;
   case OPT_SCRATCH:
     job->scratch = qn_arena_string(&job->arena, optarg);
@@ -92,8 +104,9 @@ static qn_status check_required(const qn_job *job, qn_error *err) {
 
   for (int i = 0; i < job->n_options && !job->is_help; i++) {
     const qn_option *option = &job->about->options[i];
-    QN_REQUIRE(!option->is_required || job->values[i] != NULL, err, QN_ERR_ARG, "%s needs --%s %s (see --help)",
-               job->name, option->name, option->argument == NULL ? "" : option->argument);
+    QN_REQUIRE(!option->is_required || job->values[i] != NULL, err, QN_ERR_ARG,
+               "%s needs --%s %s (see --help)", job->name, option->name,
+               option->argument == NULL ? "" : option->argument);
   }
 
 done:
@@ -106,22 +119,25 @@ static const char *fallback_output(const qn_job *job) {
 
 qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_error *err) {
   qn_status status = QN_OK;
-  const qn_option *own = job->about->options;
+  static const qn_option none = {.name = NULL};
+  const qn_option *own = job->about->options != NULL ? job->about->options : &none;
   int code = 0;
 
-  while (own != NULL && own[job->n_options].name != NULL) {
+  while (own[job->n_options].name != NULL) {
     job->n_options++;
   }
-  struct option *options = qn_arena_alloc(&job->arena, (int64_t)sizeof *options * (N_COMMON + job->n_options + 1));
+  struct option *options =
+      qn_arena_alloc(&job->arena, (int64_t)sizeof *options * (N_COMMON + job->n_options + 1));
   char **arguments = qn_arena_alloc(&job->arena, (int64_t)sizeof *arguments * (argc + 1)); // getopt reorders
   job->values = qn_arena_alloc(&job->arena, (int64_t)sizeof *job->values * (job->n_options + 1));
   QN_REQUIRE(options != NULL && arguments != NULL && job->values != NULL, err, QN_ERR_MEMORY, "no memory");
   memcpy(options, common_options, sizeof common_options);
   memcpy(arguments, argv, sizeof *arguments * (size_t)argc);
   for (int i = 0; i < job->n_options; i++) {
-    options[N_COMMON + i] = (struct option){.name = own[i].name,
-                                            .has_arg = own[i].argument != NULL ? required_argument : no_argument,
-                                            .val = OPT_OWN + i};
+    options[N_COMMON + i] =
+        (struct option){.name = own[i].name,
+                        .has_arg = own[i].argument != NULL ? required_argument : no_argument,
+                        .val = OPT_OWN + i};
   }
   optind = 0; // start anew, GNU's way
   opterr = 0;
@@ -163,7 +179,8 @@ qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err) {
   const qn_job_about *about = job->about;
 
   QN_TRY(qn_buffer_printf(out, err, "usage: mpirun -n RANKS %s [OPTION...]%s%s\n", job->name,
-                          about->arguments == NULL ? "" : " ", about->arguments == NULL ? "" : about->arguments));
+                          about->arguments == NULL ? "" : " ",
+                          about->arguments == NULL ? "" : about->arguments));
   if (about->summary != NULL) {
     QN_TRY(qn_buffer_printf(out, err, "%s\n", about->summary));
   }
@@ -181,8 +198,9 @@ qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err) {
   QN_TRY(print_option(out, "quiet", NULL, "say less", NULL, err));
   QN_TRY(print_option(out, "help", NULL, "show this text", NULL, err));
   if (about->arguments != NULL) {
-    QN_TRY(qn_buffer_printf(out, err, "\nInputs are files, folders and patterns; .gz, .bz2 and .zst are read as they "
-                                      "are.\n"));
+    QN_TRY(qn_buffer_printf(out, err,
+                            "\nInputs are files, folders and patterns; .gz, .bz2 and .zst are read as they "
+                            "are.\n"));
   }
 
 done:

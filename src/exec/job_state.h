@@ -3,10 +3,10 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <quern/job.h>
 #include "base/arena.h"
 #include "comm/comm.h"
 #include "plan/plan.h"
-#include <quern/job.h>
 
 typedef struct qn_rejects qn_rejects; // rejects.h
 
@@ -16,18 +16,18 @@ struct qn_job {
   qn_arena arena;
   const qn_job_about *about;
   const char *name;
-  const char *inputs;       // one a line, or NULL
-  const char **values;      // of about->options, in their order; NULL: not given
+  const char *inputs;  // one a line, or NULL
+  const char **values; // of about->options, in their order; NULL: not given
   int n_options;
   const char *output;
-  const char *scratch;      // this rank's folder for spill files
-  qn_rejects *rejects;      // list of the CSV readers' reject files, or NULL
+  const char *scratch; // this rank's folder for spill files
+  qn_rejects *rejects; // list of the CSV readers' reject files, or NULL
   bool is_quiet;
-  bool is_help;             // --help was asked for: do nothing
-  int exit_code;            // for failures before any run: 2 for wrong use
-  qn_status status;         // the first failure, agreed by all ranks if a run found it
+  bool is_help;     // --help was asked for: do nothing
+  int exit_code;    // for failures before any run: 2 for wrong use
+  qn_status status; // the first failure, agreed by all ranks if a run found it
   qn_error error;
-  qn_status pending;        // a failure of this rank (qn_job_fail) that the next run brings to all
+  qn_status pending; // a failure of this rank (qn_job_fail) that the next run brings to all
   qn_error pending_error;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys of the build side are numbered by a group table, and an index lists the build rows of each number. A probe batch
-// looks its keys up, expands them to pairs of row numbers, checks the extra condition on the pairs and gathers.
+// Keys of the build side are numbered by a group table, and an index lists the build rows of each number. A
+// probe batch looks its keys up, expands them to pairs of row numbers, checks the extra condition on the
+// pairs and gathers.
 #include "exec/join_table.h"
 
 #include <stdlib.h>
@@ -21,12 +22,12 @@ struct qn_join_table {
   void *ctx;
   qn_group_table *keys;
   qn_join_index index;
-  uint8_t *is_matched;         // [build rows], right and full joins
-  const qn_column **columns;   // [n_keys]
-  int64_t capacity;            // rows that the arrays below have room for
+  uint8_t *is_matched;       // [build rows], right and full joins
+  const qn_column **columns; // [n_keys]
+  int64_t capacity;          // rows that the arrays below have room for
   uint64_t *hashes;
   int32_t *groups;
-  uint8_t *has_partner;        // [probe rows]
+  uint8_t *has_partner;                    // [probe rows]
   int32_t *probe_rows, *build_rows, *kept; // [QN_BATCH_ROWS]
 };
 
@@ -88,7 +89,8 @@ static qn_status index_build(qn_join_table *table, qn_error *err) {
   QN_TRY(qn_group_table_new(types, node->n_keys, &table->keys, err));
   QN_TRY(make_room(table, table->build->n_rows, err));
   hash_keys(table, table->build, node->right_keys);
-  QN_TRY(qn_group_table_add(table->keys, table->columns, table->hashes, table->build->n_rows, table->groups, err));
+  QN_TRY(qn_group_table_add(table->keys, table->columns, table->hashes, table->build->n_rows, table->groups,
+                            err));
   drop_null_keys(table, table->build->n_rows);
   QN_TRY(qn_join_index_init(&table->index, table->groups, table->build->n_rows,
                             qn_group_table_n_groups(table->keys), err));
@@ -137,7 +139,8 @@ qn_status qn_join_table_new(const qn_dataset *node, const qn_batch *build, qn_jo
   table->probe_rows = qn_memory_alloc((int64_t)sizeof(int32_t) * QN_BATCH_ROWS);
   table->build_rows = qn_memory_alloc((int64_t)sizeof(int32_t) * QN_BATCH_ROWS);
   table->kept = qn_memory_alloc((int64_t)sizeof(int32_t) * QN_BATCH_ROWS);
-  QN_REQUIRE(table->columns != NULL && table->probe_rows != NULL && table->build_rows != NULL && table->kept != NULL,
+  QN_REQUIRE(table->columns != NULL && table->probe_rows != NULL && table->build_rows != NULL &&
+                 table->kept != NULL,
              err, QN_ERR_MEMORY, "no memory for a join");
   if (keeps_right(node->join_kind)) {
     table->is_matched = qn_memory_alloc(build->n_rows);
@@ -189,8 +192,8 @@ done:
   return status;
 }
 
-// Left columns at probe_rows (probe NULL: all null, but keys named by `using` take the right's), right columns at
-// build_rows (-1: null).
+// Left columns at probe_rows (probe NULL: all null, but keys named by `using` take the right's), right
+// columns at build_rows (-1: null).
 static qn_status emit_pairs(qn_join_table *table, const qn_batch *probe, const int32_t *probe_rows,
                             const int32_t *build_rows, int64_t n, qn_error *err) {
   qn_status status = QN_OK;
@@ -216,7 +219,8 @@ static qn_status emit_pairs(qn_join_table *table, const qn_batch *probe, const i
     }
   }
   for (int c = 0; c < node->n_right_columns; c++) {
-    QN_TRY(gather_column(&table->build->columns[node->right_columns[c]], build_rows, n, &columns[n_left + c], err));
+    QN_TRY(gather_column(&table->build->columns[node->right_columns[c]], build_rows, n, &columns[n_left + c],
+                         err));
   }
   QN_TRY(qn_batch_new_take(node->schema, n, columns, &joined, err));
   QN_TRY(table->joined(table->ctx, joined, err));
@@ -231,7 +235,8 @@ done:
 }
 
 // Keeps of the pairs those for which the condition holds.
-static qn_status check_condition(qn_join_table *table, const qn_batch *probe, int64_t *n_pairs, qn_error *err) {
+static qn_status check_condition(qn_join_table *table, const qn_batch *probe, int64_t *n_pairs,
+                                 qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = table->node;
   const int n_left = node->inputs[0]->schema->n_columns;
@@ -273,7 +278,8 @@ static void mark_pairs(qn_join_table *table, int64_t n_pairs) {
   }
 }
 
-// Probe rows whose mark is `wanted`, once each: the unmatched of a left join (build row -1), or a half join's result.
+// Probe rows whose mark is `wanted`, once each: the unmatched of a left join (build row -1), or a half join's
+// result.
 static qn_status emit_marked(qn_join_table *table, const qn_batch *probe, uint8_t wanted, qn_error *err) {
   qn_status status = QN_OK;
   int64_t n = 0;

@@ -38,11 +38,8 @@ static void close_cache(qn_op *op) {
   state->cached = NULL;
 }
 
-static const qn_op_ops cache_ops = {.name = "cache",
-                                    .state_size = sizeof(cache_op),
-                                    .push = push,
-                                    .finish = finish,
-                                    .close = close_cache};
+static const qn_op_ops cache_ops = {
+    .name = "cache", .state_size = sizeof(cache_op), .push = push, .finish = finish, .close = close_cache};
 
 qn_status qn_make_cache(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
   qn_status status = QN_OK;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Combine: rows of a key by the job's own associative function. Each rank combines what it holds of its own rows, sends
-// them to the rank that the key hashes to, which sorts them by key (spilling if need be) and combines each key's rows.
+// Combine: rows of a key by the job's own associative function. Each rank combines what it holds of its own
+// rows, sends them to the rank that the key hashes to, which sorts them by key (spilling if need be) and
+// combines each key's rows.
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -89,7 +90,8 @@ static qn_status push_final(qn_op *op, const qn_batch *batch, qn_error *err) {
   return qn_sorter_append(((combine_op *)op)->sorter, batch, err);
 }
 
-// Combines a sorted batch together with the row carried over; all but its last row go on, that one is carried.
+// Combines a sorted batch together with the row carried over; all but its last row go on, that one is
+// carried.
 static qn_status combine_batch(combine_op *state, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
   qn_batch *with_carry = NULL;
@@ -147,8 +149,8 @@ static const qn_op_ops final_ops = {.name = "combine",
                                     .finish = finish_final,
                                     .close = close_combine};
 
-static qn_status new_combine(qn_run *run, const qn_op_ops *ops, const qn_dataset *node, qn_op *next, qn_op **out,
-                             qn_error *err) {
+static qn_status new_combine(qn_run *run, const qn_op_ops *ops, const qn_dataset *node, qn_op *next,
+                             qn_op **out, qn_error *err) {
   qn_status status = QN_OK;
 
   QN_TRY(qn_op_new(run, ops, node, next, out, err));
@@ -169,7 +171,7 @@ qn_status qn_make_combine(qn_run *run, const qn_dataset *node, qn_op *next, qn_o
   QN_REQUIRE(orders != NULL, err, QN_ERR_MEMORY, "no memory for an operator");
   QN_TRY(new_combine(run, &final_ops, node, next, &final, err));
   QN_TRY(qn_sorter_new(node->schema, node->keys, orders, node->n_keys, run->scratch,
-                       &((combine_op *)final)->sorter, err));
+                       &((combine_op *) final)->sorter, err));
   exchange = final;
   if (!qn_plan_is_partitioned(node->inputs[0], node->keys, node->n_keys)) {
     QN_TRY(qn_make_hash_exchange(run, node->schema, node->keys, node->n_keys, final, &exchange, err));

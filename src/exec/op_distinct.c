@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Distinct by some of the columns: of the rows of a key the smallest by all its columns stays, so that the result is the
-// same on any number of ranks. (Distinct by all columns is a reduce.) Rows meet by hash of the key and are sorted.
+// Distinct by some of the columns: of the rows of a key the smallest by all its columns stays, so that the
+// result is the same on any number of ranks. (Distinct by all columns is a reduce.) Rows meet by hash of the
+// key and are sorted.
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,14 +21,16 @@ static qn_status push_distinct(qn_op *op, const qn_batch *batch, qn_error *err) 
   return qn_sorter_append(((distinct_op *)op)->sorter, batch, err);
 }
 
-static bool is_same_key(distinct_op *state, const qn_batch *a, int64_t row_a, const qn_batch *b, int64_t row_b) {
+static bool is_same_key(distinct_op *state, const qn_batch *a, int64_t row_a, const qn_batch *b,
+                        int64_t row_b) {
   const qn_dataset *node = state->op.node;
 
   for (int k = 0; k < node->n_keys; k++) {
     state->columns[0][k] = &a->columns[node->keys[k]];
     state->columns[1][k] = &b->columns[node->keys[k]];
   }
-  return qn_compare_rows(state->columns[0], row_a, state->columns[1], row_b, state->orders, node->n_keys) == 0;
+  return qn_compare_rows(state->columns[0], row_a, state->columns[1], row_b, state->orders, node->n_keys) ==
+         0;
 }
 
 static qn_status push_first_rows(distinct_op *state, const qn_batch *batch, qn_error *err) {
@@ -129,8 +132,9 @@ qn_status qn_make_distinct(qn_run *run, const qn_dataset *node, qn_op *next, qn_
   for (int side = 0; side < 2; side++) {
     state->columns[side] = qn_arena_alloc(&run->arena, (int64_t)sizeof(qn_column *) * (node->n_keys + 1));
   }
-  QN_REQUIRE(columns != NULL && state->orders != NULL && state->columns[0] != NULL && state->columns[1] != NULL, err,
-             QN_ERR_MEMORY, "no memory for an operator");
+  QN_REQUIRE(columns != NULL && state->orders != NULL && state->columns[0] != NULL &&
+                 state->columns[1] != NULL,
+             err, QN_ERR_MEMORY, "no memory for an operator");
   QN_TRY(qn_sorter_new(node->schema, columns, state->orders, n, run->scratch, &state->sorter, err));
   *out = op;
   if (!qn_plan_is_partitioned(node->inputs[0], node->keys, node->n_keys)) {

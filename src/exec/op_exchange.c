@@ -33,8 +33,9 @@ static qn_status make_room(exchange_op *state, int64_t n_rows, qn_error *err) {
   state->hashes = qn_memory_alloc(n_rows * (int64_t)sizeof *state->hashes);
   state->destinations = qn_memory_alloc(n_rows * (int64_t)sizeof *state->destinations);
   state->capacity = state->hashes == NULL || state->destinations == NULL ? 0 : n_rows;
-  return state->capacity == 0 ? qn_fail(err, QN_ERR_MEMORY, "no memory to spread %lld rows", (long long)n_rows)
-                              : QN_OK;
+  return state->capacity == 0
+             ? qn_fail(err, QN_ERR_MEMORY, "no memory to spread %lld rows", (long long)n_rows)
+             : QN_OK;
 }
 
 static qn_status push_hash(qn_op *op, const qn_batch *batch, qn_error *err) {
@@ -127,8 +128,8 @@ done:
   return status;
 }
 
-qn_status qn_make_hash_exchange(qn_run *run, const qn_schema *schema, const int *keys, int n_keys, qn_op *next,
-                                qn_op **out, qn_error *err) {
+qn_status qn_make_hash_exchange(qn_run *run, const qn_schema *schema, const int *keys, int n_keys,
+                                qn_op *next, qn_op **out, qn_error *err) {
   qn_status status = QN_OK;
   exchange_op *state = NULL;
 

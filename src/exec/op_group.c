@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Group: rows of a key meet on one rank and are sorted by key and order; the job's callback then reads them key by key,
-// as slices of the sorted batches, so that a key may have more rows than memory holds.
+// Group: rows of a key meet on one rank and are sorted by key and order; the job's callback then reads them
+// key by key, as slices of the sorted batches, so that a key may have more rows than memory holds.
 #include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -15,13 +15,13 @@ struct qn_group {
   const qn_dataset *node;
   qn_comm *comm;
   qn_sorter *sorter;
-  qn_batch *batch;  // sorted rows, NULL at their end
-  uint8_t *starts;  // [capacity] 1: the row is the first of a key
+  qn_batch *batch; // sorted rows, NULL at their end
+  uint8_t *starts; // [capacity] 1: the row is the first of a key
   int64_t capacity;
-  int64_t row;       // of batch, the next one to be read
-  bool is_at_start;  // that row is the first of the key at hand
-  qn_batch *given;   // what the callback has
-  qn_status status;  // of a failure to get rows, whatever the callback makes of it
+  int64_t row;      // of batch, the next one to be read
+  bool is_at_start; // that row is the first of the key at hand
+  qn_batch *given;  // what the callback has
+  qn_status status; // of a failure to get rows, whatever the callback makes of it
   qn_error error;
 };
 
@@ -77,7 +77,8 @@ static qn_status next_rows(qn_group *group, int64_t *first, int64_t *n, qn_error
   }
   group->is_at_start = false;
   *first = group->row;
-  const uint8_t *next = memchr(group->starts + group->row + 1, 1, (size_t)(group->batch->n_rows - group->row - 1));
+  const uint8_t *next =
+      memchr(group->starts + group->row + 1, 1, (size_t)(group->batch->n_rows - group->row - 1));
   group->row = next == NULL ? group->batch->n_rows : next - group->starts;
   *n = group->row - *first;
 
@@ -131,7 +132,8 @@ static qn_status call(group_op *state, qn_error *err) {
     status = job->pending;
     goto done;
   }
-  QN_REQUIRE(called == QN_OK, err, QN_ERR_CALLBACK, "group: the group callback returned '%s'", qn_status_text(called));
+  QN_REQUIRE(called == QN_OK, err, QN_ERR_CALLBACK, "group: the group callback returned '%s'",
+             qn_status_text(called));
 
 done:
   return status;
@@ -198,7 +200,8 @@ qn_status qn_make_group(qn_run *run, const qn_dataset *node, qn_op *next, qn_op 
   qn_order_columns_add_keys(order, node->keys, node->n_keys);
   qn_order_columns_add_order(order, node->order, node->n_order);
   qn_order_columns_add_rest(order);
-  QN_TRY(qn_sorter_new(input, order->columns, order->orders, order->n, run->scratch, &state->group.sorter, err));
+  QN_TRY(
+      qn_sorter_new(input, order->columns, order->orders, order->n, run->scratch, &state->group.sorter, err));
   qn_sorter_set_main_keys(state->group.sorter, order->n_main);
   QN_TRY(qn_make_key_exchange(run, node, op, out, err));
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hash join. The right side is read first, each rank keeping its own rows; their counted size decides whether all of
-// them go to every rank (small: the left stays where it is) or both sides are spread by hash of the keys. A side that lies
-// by that hash already is not sent. If the build side is too large for memory both sides are cut into partitions by
-// hash bits and put out to scratch, and the partitions are joined one after the other.
+// Hash join. The right side is read first, each rank keeping its own rows; their counted size decides whether
+// all of them go to every rank (small: the left stays where it is) or both sides are spread by hash of the
+// keys. A side that lies by that hash already is not sent. If the build side is too large for memory both
+// sides are cut into partitions by hash bits and put out to scratch, and the partitions are joined one after
+// the other.
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -43,7 +44,8 @@ static qn_status push_joined(void *ctx, const qn_batch *joined, qn_error *err) {
   return qn_op_push(join->next, joined, err);
 }
 
-// --- Partitions -------------------------------------------------------------------------------------------------------
+// --- Partitions
+// -------------------------------------------------------------------------------------------------------
 
 static qn_status hash_rows(join_state *join, const qn_batch *batch, const int *keys, qn_error *err) {
   if (batch->n_rows > join->capacity) {
@@ -152,7 +154,9 @@ static qn_status finish_build_side(join_state *join, qn_error *err) {
   const int64_t limit = budget > 0 && budget / 4 < (int64_t)1 << 30 ? budget / 4 : (int64_t)1 << 30;
   const int64_t n = qn_spool_n_bytes(join->build) / (limit > 0 ? limit : 1) + 1;
 
-  join->n_partitions = n == 1 && !qn_spool_is_spilled(join->build) ? 1 : (int)(n * 2 < MAX_PARTITIONS ? n * 2 : MAX_PARTITIONS);
+  join->n_partitions = n == 1 && !qn_spool_is_spilled(join->build)
+                           ? 1
+                           : (int)(n * 2 < MAX_PARTITIONS ? n * 2 : MAX_PARTITIONS);
   if (join->n_partitions == 1) {
     QN_TRY(make_table(join, join->build, err));
   } else {
@@ -165,7 +169,8 @@ done:
   return status;
 }
 
-// --- The right side ---------------------------------------------------------------------------------------------------
+// --- The right side
+// ---------------------------------------------------------------------------------------------------
 
 static qn_status push_build(qn_op *op, const qn_batch *batch, qn_error *err) {
   return qn_spool_append(((join_op *)op)->join->build, batch, err);
@@ -178,10 +183,8 @@ static qn_status finish_moved(qn_op *op, qn_error *err) {
   return QN_OK;
 }
 
-static const qn_op_ops moved_ops = {.name = "join build, moved",
-                                    .state_size = sizeof(join_op),
-                                    .push = push_build,
-                                    .finish = finish_moved};
+static const qn_op_ops moved_ops = {
+    .name = "join build, moved", .state_size = sizeof(join_op), .push = push_build, .finish = finish_moved};
 
 static qn_status deliver_moved(void *ctx, const qn_batch *batch, int from_rank, qn_error *err) {
   (void)from_rank;
@@ -193,7 +196,8 @@ static qn_status broadcast_rows(join_state *join, qn_spool *own, qn_op *moved, q
   qn_batch *batch = NULL;
   qn_exchange *exchange = NULL;
 
-  QN_TRY(qn_exchange_open(join->run->comm, join->node->inputs[1]->schema, NULL, deliver_moved, moved, &exchange, err));
+  QN_TRY(qn_exchange_open(join->run->comm, join->node->inputs[1]->schema, NULL, deliver_moved, moved,
+                          &exchange, err));
   QN_TRY(qn_spool_rewind(own, err));
   for (;;) {
     QN_TRY(qn_spool_next(own, &batch, err));
@@ -219,8 +223,8 @@ static qn_status scatter_rows(join_state *join, qn_spool *own, qn_op *moved, qn_
   qn_batch *batch = NULL;
   qn_op *exchange = NULL;
 
-  QN_TRY(qn_make_hash_exchange(join->run, join->node->inputs[1]->schema, join->node->right_keys, join->node->n_keys,
-                               moved, &exchange, err));
+  QN_TRY(qn_make_hash_exchange(join->run, join->node->inputs[1]->schema, join->node->right_keys,
+                               join->node->n_keys, moved, &exchange, err));
   QN_TRY(qn_spool_rewind(own, err));
   for (;;) {
     QN_TRY(qn_spool_next(own, &batch, err));
@@ -261,7 +265,8 @@ static qn_status move_build(join_state *join, qn_error *err) {
     }
     if (status == QN_OK) {
       ((join_op *)moved)->join = join;
-      status = join->is_broadcast ? broadcast_rows(join, own, moved, err) : scatter_rows(join, own, moved, err);
+      status =
+          join->is_broadcast ? broadcast_rows(join, own, moved, err) : scatter_rows(join, own, moved, err);
     }
     qn_spool_free(own);
     QN_TRY(status);
@@ -308,7 +313,8 @@ static const qn_op_ops build_ops = {.name = "join build",
                                     .finish = finish_build,
                                     .close = close_build};
 
-// --- The left side ----------------------------------------------------------------------------------------------------
+// --- The left side
+// ----------------------------------------------------------------------------------------------------
 
 static qn_status push_probe(qn_op *op, const qn_batch *batch, qn_error *err) {
   join_state *join = ((join_op *)op)->join;
@@ -363,13 +369,11 @@ done:
   return status;
 }
 
-static const qn_op_ops probe_ops = {.name = "join probe",
-                                    .state_size = sizeof(join_op),
-                                    .push = push_probe,
-                                    .finish = finish_probe};
+static const qn_op_ops probe_ops = {
+    .name = "join probe", .state_size = sizeof(join_op), .push = push_probe, .finish = finish_probe};
 
-// Where left rows come in: whether they must be sent is known only when the right side has been read. The exchange is
-// there in any case, since it must be opened before those that feed it.
+// Where left rows come in: whether they must be sent is known only when the right side has been read. The
+// exchange is there in any case, since it must be opened before those that feed it.
 static qn_status push_left(qn_op *op, const qn_batch *batch, qn_error *err) {
   const join_state *join = ((join_op *)op)->join;
   const bool is_sent = join->probe_exchange != NULL && !join->is_broadcast;
@@ -381,10 +385,8 @@ static qn_status finish_left(qn_op *op, qn_error *err) {
   return qn_op_finish(join->probe_exchange != NULL ? join->probe_exchange : join->probe, err);
 }
 
-static const qn_op_ops left_ops = {.name = "join",
-                                   .state_size = sizeof(join_op),
-                                   .push = push_left,
-                                   .finish = finish_left};
+static const qn_op_ops left_ops = {
+    .name = "join", .state_size = sizeof(join_op), .push = push_left, .finish = finish_left};
 
 qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **build, qn_op **probe,
                        qn_error *err) {

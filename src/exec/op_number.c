@@ -19,8 +19,8 @@ static void close_number(qn_op *op) {
   state->spool = NULL;
 }
 
-static qn_status new_number(qn_run *run, const qn_op_ops *ops, const qn_dataset *node, qn_op *next, qn_op **out,
-                            qn_error *err) {
+static qn_status new_number(qn_run *run, const qn_op_ops *ops, const qn_dataset *node, qn_op *next,
+                            qn_op **out, qn_error *err) {
   qn_status status = QN_OK;
 
   QN_TRY(qn_op_new(run, ops, node, next, out, err));
@@ -51,7 +51,8 @@ done:
   return status;
 }
 
-// --- limit ------------------------------------------------------------------------------------------------------------
+// --- limit
+// ------------------------------------------------------------------------------------------------------------
 
 static qn_status push_limit(qn_op *op, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
@@ -115,7 +116,8 @@ done:
   return status;
 }
 
-// --- zip with index ---------------------------------------------------------------------------------------------------
+// --- zip with index
+// ---------------------------------------------------------------------------------------------------
 
 static qn_status push_zip(qn_op *op, const qn_batch *batch, qn_error *err) {
   return qn_spool_append(((number_op *)op)->spool, batch, err);
@@ -186,7 +188,8 @@ qn_status qn_make_zip(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **
   return new_number(run, &zip_ops, node, next, out, err);
 }
 
-// --- union ------------------------------------------------------------------------------------------------------------
+// --- union
+// ------------------------------------------------------------------------------------------------------------
 
 typedef struct union_op {
   qn_op op;

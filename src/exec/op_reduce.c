@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reduce. Each rank groups its own rows first and sends states, one per group, to the rank that the key hashes to,
-// which merges them. If grouping does not make the rows fewer, rows are sent as states of their own (bypass); if the
-// groups outgrow memory the sender sends early, and the receiver puts states out to partitions by hash bits, which it
-// merges one after the other at the end (recursively).
+// Reduce. Each rank groups its own rows first and sends states, one per group, to the rank that the key
+// hashes to, which merges them. If grouping does not make the rows fewer, rows are sent as states of their
+// own (bypass); if the groups outgrow memory the sender sends early, and the receiver puts states out to
+// partitions by hash bits, which it merges one after the other at the end (recursively).
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -42,7 +42,8 @@ static void close_reduce(qn_op *op) {
   }
 }
 
-// --- Before the exchange ----------------------------------------------------------------------------------------------
+// --- Before the exchange
+// ----------------------------------------------------------------------------------------------
 
 static qn_status send_states(reduce_op *state, qn_error *err) {
   qn_status status = QN_OK;
@@ -51,7 +52,8 @@ static qn_status send_states(reduce_op *state, qn_error *err) {
 
   for (int64_t first = 0; first < n_groups; first += QN_BATCH_ROWS) {
     const int64_t left = n_groups - first;
-    QN_TRY(qn_grouping_states(state->grouping, first, left < QN_BATCH_ROWS ? left : QN_BATCH_ROWS, &batch, err));
+    QN_TRY(
+        qn_grouping_states(state->grouping, first, left < QN_BATCH_ROWS ? left : QN_BATCH_ROWS, &batch, err));
     QN_TRY(qn_op_push(state->op.next, batch, err));
     qn_batch_free(batch);
     batch = NULL;
@@ -83,7 +85,8 @@ static qn_status push_partial(qn_op *op, const qn_batch *batch, qn_error *err) {
   }
   QN_TRY(qn_grouping_update(state->grouping, batch, order, err));
   state->n_rows += batch->n_rows;
-  const bool is_judged = state->n_rows >= BYPASS_AFTER_ROWS && state->n_rows - batch->n_rows < BYPASS_AFTER_ROWS;
+  const bool is_judged =
+      state->n_rows >= BYPASS_AFTER_ROWS && state->n_rows - batch->n_rows < BYPASS_AFTER_ROWS;
   if (is_judged && qn_grouping_n_groups(state->grouping) * 4 > state->n_rows * 3) {
     state->is_bypass = true;
   }
@@ -117,7 +120,8 @@ static const qn_op_ops partial_ops = {.name = "reduce here",
                                       .finish = finish_partial,
                                       .close = close_reduce};
 
-// --- After the exchange, or without one -------------------------------------------------------------------------------
+// --- After the exchange, or without one
+// -------------------------------------------------------------------------------
 
 static qn_status spill_rows(reduce_op *state, qn_spool **partitions, int level, qn_error *err) {
   qn_status status = QN_OK;
@@ -161,7 +165,8 @@ static qn_status open_partitions(reduce_op *state, qn_spool **partitions, qn_err
   qn_status status = QN_OK;
 
   for (int p = 0; p < N_PARTITIONS && partitions[p] == NULL; p++) {
-    QN_TRY(qn_spool_new(qn_grouping_state_schema(state->grouping), state->op.run->scratch, &partitions[p], err));
+    QN_TRY(
+        qn_spool_new(qn_grouping_state_schema(state->grouping), state->op.run->scratch, &partitions[p], err));
   }
 
 done:
@@ -172,7 +177,8 @@ done:
 static bool must_spill(const reduce_op *state) {
   const int64_t bytes = qn_grouping_n_bytes(state->grouping);
   const int64_t budget = qn_memory_budget();
-  return budget > 0 && qn_grouping_n_groups(state->grouping) >= LEAST_SPILL_GROUPS && bytes > budget / 16 && (bytes > budget / 3 || qn_memory_is_tight(bytes / 2));
+  return budget > 0 && qn_grouping_n_groups(state->grouping) >= LEAST_SPILL_GROUPS && bytes > budget / 16 &&
+         (bytes > budget / 3 || qn_memory_is_tight(bytes / 2));
 }
 
 static bool has_distinct(const qn_dataset *node) {
@@ -226,7 +232,8 @@ static qn_status emit_results(reduce_op *state, qn_error *err) {
 
   for (int64_t first = 0; first < n_groups; first += QN_BATCH_ROWS) {
     const int64_t left = n_groups - first;
-    QN_TRY(qn_grouping_results(state->grouping, first, left < QN_BATCH_ROWS ? left : QN_BATCH_ROWS, &batch, err));
+    QN_TRY(qn_grouping_results(state->grouping, first, left < QN_BATCH_ROWS ? left : QN_BATCH_ROWS, &batch,
+                               err));
     QN_TRY(qn_op_push(state->op.next, batch, err));
     qn_batch_free(batch);
     batch = NULL;
@@ -309,8 +316,8 @@ static const qn_op_ops complete_ops = {.name = "reduce rows",
                                        .finish = finish_final,
                                        .close = close_reduce};
 
-static qn_status new_reduce(qn_run *run, const qn_op_ops *ops, const qn_dataset *node, qn_op *next, qn_op **out,
-                            qn_error *err) {
+static qn_status new_reduce(qn_run *run, const qn_op_ops *ops, const qn_dataset *node, qn_op *next,
+                            qn_op **out, qn_error *err) {
   qn_status status = QN_OK;
 
   QN_TRY(qn_op_new(run, ops, node, next, out, err));
@@ -357,7 +364,7 @@ qn_status qn_make_reduce(qn_run *run, const qn_dataset *node, qn_op *next, qn_op
   const int *keys = first_columns(run, node->n_keys);
   QN_REQUIRE(keys != NULL, err, QN_ERR_MEMORY, "no memory for an operator");
   QN_TRY(new_reduce(run, &final_ops, node, next, &final, err));
-  const qn_schema *states = qn_grouping_state_schema(((reduce_op *)final)->grouping);
+  const qn_schema *states = qn_grouping_state_schema(((reduce_op *) final)->grouping);
   QN_TRY(qn_make_hash_exchange(run, states, keys, node->n_keys, final, &exchange, err));
   QN_TRY(new_reduce(run, &partial_ops, node, exchange, out, err));
 

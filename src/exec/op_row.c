@@ -10,7 +10,8 @@ static qn_status finish_next(qn_op *op, qn_error *err) {
   return qn_op_finish(op->next, err);
 }
 
-// --- filter -----------------------------------------------------------------------------------------------------------
+// --- filter
+// -----------------------------------------------------------------------------------------------------------
 
 typedef struct rows_op {
   qn_op op;
@@ -32,7 +33,8 @@ static qn_status make_rows_room(rows_op *state, int64_t n_rows, qn_error *err) {
   return state->capacity == 0 ? qn_fail(err, QN_ERR_MEMORY, "no memory for row numbers") : QN_OK;
 }
 
-static qn_status push_gathered(qn_op *op, const qn_batch *batch, const int32_t *rows, int64_t n, qn_error *err) {
+static qn_status push_gathered(qn_op *op, const qn_batch *batch, const int32_t *rows, int64_t n,
+                               qn_error *err) {
   qn_status status = QN_OK;
   qn_batch *kept = NULL;
 
@@ -98,7 +100,8 @@ qn_status qn_make_filter(qn_run *run, const qn_dataset *node, qn_op *next, qn_op
   return qn_op_new(run, &filter_ops, node, next, out, err);
 }
 
-// --- sample -----------------------------------------------------------------------------------------------------------
+// --- sample
+// -----------------------------------------------------------------------------------------------------------
 
 static qn_status push_sample(qn_op *op, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
@@ -131,7 +134,8 @@ static const qn_op_ops sample_ops = {.name = "sample",
 
 qn_status qn_make_sample(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
   qn_status status = QN_OK;
-  const qn_column **columns = qn_arena_alloc(&run->arena, (int64_t)sizeof *columns * (node->schema->n_columns + 1));
+  const qn_column **columns =
+      qn_arena_alloc(&run->arena, (int64_t)sizeof *columns * (node->schema->n_columns + 1));
 
   QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for an operator");
   QN_TRY(qn_op_new(run, &sample_ops, node, next, out, err));
@@ -141,7 +145,8 @@ done:
   return status;
 }
 
-// --- select -----------------------------------------------------------------------------------------------------------
+// --- select
+// -----------------------------------------------------------------------------------------------------------
 
 typedef struct select_op {
   qn_op op;
@@ -189,7 +194,8 @@ done:
   return status;
 }
 
-// --- map --------------------------------------------------------------------------------------------------------------
+// --- map
+// --------------------------------------------------------------------------------------------------------------
 
 typedef struct map_op {
   qn_op op;
@@ -210,8 +216,9 @@ static qn_status push_map(qn_op *op, const qn_batch *batch, qn_error *err) {
   if (mapped != QN_OK) {
     char where[256];
     qn_batch_describe_row(batch, 0, where, sizeof where);
-    QN_REQUIRE(false, err, QN_ERR_CALLBACK, "map: the callback returned '%s' for the batch of %lld rows from %s",
-               qn_status_text(mapped), (long long)batch->n_rows, where[0] == '\0' ? "a row made by the job" : where);
+    QN_REQUIRE(false, err, QN_ERR_CALLBACK,
+               "map: the callback returned '%s' for the batch of %lld rows from %s", qn_status_text(mapped),
+               (long long)batch->n_rows, where[0] == '\0' ? "a row made by the job" : where);
   }
 
 done:

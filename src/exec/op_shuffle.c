@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shuffle: by hash of keys, by ranges of keys, or by a function of the job.
 //
-// By range rows with equal keys stay together, unlike in a sort: what is done with a range afterwards may rest on it.
+// By range rows with equal keys stay together, unlike in a sort: what is done with a range afterwards may
+// rest on it.
 #include <inttypes.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -36,7 +37,8 @@ static qn_status make_room(shuffle_op *state, int64_t n_rows, qn_error *err) {
     qn_memory_free(state->destinations);
     state->capacity = 0;
     state->destinations = qn_memory_alloc(n_rows * (int64_t)sizeof *state->destinations);
-    QN_REQUIRE(state->destinations != NULL, err, QN_ERR_MEMORY, "no memory to spread %" PRId64 " rows", n_rows);
+    QN_REQUIRE(state->destinations != NULL, err, QN_ERR_MEMORY, "no memory to spread %" PRId64 " rows",
+               n_rows);
     state->capacity = n_rows;
   }
 
@@ -65,7 +67,7 @@ done:
   return status;
 }
 
-// --- by a function ----------------------------------------------------------------------------------------------------
+// --- by a function
 
 static qn_status push_own(qn_op *op, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
@@ -117,7 +119,7 @@ done:
   return status;
 }
 
-// --- by range ---------------------------------------------------------------------------------------------------------
+// --- by range
 
 static qn_status push_range(qn_op *op, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;

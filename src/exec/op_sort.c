@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sort: sample sort over the ranks. A rank keeps and samples its rows; the samples of all give the bounds of the
-// ranks' ranges; rows go to the rank of their range and are sorted there. Rank 0 has the first rows.
+// Sort: sample sort over the ranks. A rank keeps and samples its rows; the samples of all give the bounds of
+// the ranks' ranges; rows go to the rank of their range and are sorted there. Rank 0 has the first rows.
 //
-// Rows with equal keys must come in input order, whatever the number of ranks. From one rank they arrive in order; so
-// the rank that they come from is one more key.
+// Rows with equal keys must come in input order, whatever the number of ranks. From one rank they arrive in
+// order; so the rank that they come from is one more key.
 #include <stdlib.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -20,7 +20,8 @@ typedef struct sort_op {
   qn_op op;
   bool input_has_order;
   qn_order_columns order;
-  qn_schema *schema; // of the sorter: the columns and, if the input has an order, the rank that a row came from
+  qn_schema
+      *schema; // of the sorter: the columns and, if the input has an order, the rank that a row came from
   qn_sorter *sorter;
   qn_spool *rows; // of this rank, until the bounds are known; NULL with one rank
   qn_range_sampler *sampler;
@@ -46,7 +47,8 @@ done:
 }
 
 // The batch with one column more: the rank it came from.
-static qn_status add_rank(const sort_op *state, const qn_batch *batch, int from_rank, qn_batch **out, qn_error *err) {
+static qn_status add_rank(const sort_op *state, const qn_batch *batch, int from_rank, qn_batch **out,
+                          qn_error *err) {
   qn_status status = QN_OK;
   const int n = batch->n_columns;
   void *values = NULL;
@@ -89,7 +91,8 @@ static qn_status make_room(sort_op *state, int64_t n_rows, qn_error *err) {
     qn_memory_free(state->destinations);
     state->capacity = 0;
     state->destinations = qn_memory_alloc(n_rows * (int64_t)sizeof *state->destinations);
-    QN_REQUIRE(state->destinations != NULL, err, QN_ERR_MEMORY, "no memory to spread %lld rows", (long long)n_rows);
+    QN_REQUIRE(state->destinations != NULL, err, QN_ERR_MEMORY, "no memory to spread %lld rows",
+               (long long)n_rows);
     state->capacity = n_rows;
   }
 
@@ -166,8 +169,11 @@ static void close_sort(qn_op *op) {
   state->schema = NULL;
 }
 
-static const qn_op_ops sort_ops = {
-    .name = "sort", .state_size = sizeof(sort_op), .push = push_sort, .finish = finish_sort, .close = close_sort};
+static const qn_op_ops sort_ops = {.name = "sort",
+                                   .state_size = sizeof(sort_op),
+                                   .push = push_sort,
+                                   .finish = finish_sort,
+                                   .close = close_sort};
 
 // The schema with an int32 column behind, of a name that no other column has.
 static qn_status schema_with_rank(const qn_schema *schema, qn_arena *arena, qn_schema **out, qn_error *err) {
@@ -206,7 +212,8 @@ static qn_status new_sorter(sort_op *state, qn_error *err) {
   } else {
     state->schema = qn_schema_share(input);
   }
-  QN_TRY(qn_sorter_new(state->schema, order.columns, order.orders, order.n, run->scratch, &state->sorter, err));
+  QN_TRY(
+      qn_sorter_new(state->schema, order.columns, order.orders, order.n, run->scratch, &state->sorter, err));
   qn_sorter_set_main_keys(state->sorter, order.n_main);
 
 done:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Top: each rank keeps its best n rows, rank 0 then the best n of those. Rows gather until there are some more than n,
-// are sorted and cut back to n; from the first cut on only rows that can still be among the first n are kept at all.
+// Top: each rank keeps its best n rows, rank 0 then the best n of those. Rows gather until there are some
+// more than n, are sorted and cut back to n; from the first cut on only rows that can still be among the
+// first n are kept at all.
 #include <inttypes.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -94,8 +95,8 @@ done:
   return status;
 }
 
-// Appends the rows that may be among the first n. One that equals the last known row in its main keys is too late,
-// unless other columns break ties.
+// Appends the rows that may be among the first n. One that equals the last known row in its main keys is too
+// late, unless other columns break ties.
 static qn_status append_better(top_op *state, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
   const int worst = state->order.n > state->order.n_main ? 0 : -1;
@@ -204,7 +205,8 @@ static qn_status new_top(qn_run *run, const qn_dataset *node, bool input_has_ord
     qn_order_columns_add_rest(order);
   }
   if (node->n > MOST_KEPT) {
-    QN_TRY(qn_sorter_new(node->schema, order->columns, order->orders, order->n, run->scratch, &state->sorter, err));
+    QN_TRY(qn_sorter_new(node->schema, order->columns, order->orders, order->n, run->scratch, &state->sorter,
+                         err));
     qn_sorter_set_main_keys(state->sorter, order->n_main);
   } else {
     state->most_rows = node->n < MORE_ROWS ? node->n + MORE_ROWS : 2 * node->n;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Window: rows of a partition meet on one rank (all on rank 0 without partition keys) and are sorted by partition and
-// order. Then they pass in chunks of whole partitions, small ones many at a time; a chunk is a spool, so that a
-// partition larger than memory is no error.
+// Window: rows of a partition meet on one rank (all on rank 0 without partition keys) and are sorted by
+// partition and order. Then they pass in chunks of whole partitions, small ones many at a time; a chunk is a
+// spool, so that a partition larger than memory is no error.
 #include <stdlib.h>
 #include <string.h>
 #include "base/check.h"
@@ -42,7 +42,8 @@ static qn_status make_room(window_op *state, int64_t n_rows, qn_error *err) {
     state->capacity = 0;
     state->partitions = qn_memory_alloc(n_rows);
     state->peers = qn_memory_alloc(n_rows);
-    QN_REQUIRE(state->partitions != NULL && state->peers != NULL, err, QN_ERR_MEMORY, "no memory for a window");
+    QN_REQUIRE(state->partitions != NULL && state->peers != NULL, err, QN_ERR_MEMORY,
+               "no memory for a window");
     state->capacity = n_rows;
   }
 
@@ -50,7 +51,8 @@ done:
   return status;
 }
 
-// Finds where partitions and peers begin in a sorted batch. Without an order all rows of a partition are peers.
+// Finds where partitions and peers begin in a sorted batch. Without an order all rows of a partition are
+// peers.
 static qn_status find_starts(window_op *state, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = state->op.node;
@@ -89,7 +91,8 @@ done:
 }
 
 // Adds rows [first, first + n_rows) of a sorted batch to the chunk.
-static qn_status add_rows(window_op *state, const qn_batch *batch, int64_t first, int64_t n_rows, qn_error *err) {
+static qn_status add_rows(window_op *state, const qn_batch *batch, int64_t first, int64_t n_rows,
+                          qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = state->op.node;
   qn_batch *part = NULL;
@@ -257,12 +260,14 @@ static qn_status new_calcs(window_op *state, qn_error *err) {
 
   state->calcs = qn_arena_alloc(&run->arena, (int64_t)sizeof(qn_window_calc *) * (node->n_functions + 1));
   state->order_columns = qn_arena_alloc(&run->arena, (int64_t)sizeof(int) * (node->n_order + 1));
-  QN_REQUIRE(state->calcs != NULL && state->order_columns != NULL, err, QN_ERR_MEMORY, "no memory for a window");
+  QN_REQUIRE(state->calcs != NULL && state->order_columns != NULL, err, QN_ERR_MEMORY,
+             "no memory for a window");
   for (int i = 0; i < node->n_order; i++) {
     state->order_columns[i] = node->order[i].column;
   }
   for (int f = 0; f < node->n_functions; f++) {
-    QN_TRY(qn_window_calc_new(&node->functions[f], node->inputs[0]->schema, run->scratch, &state->calcs[f], err));
+    QN_TRY(qn_window_calc_new(&node->functions[f], node->inputs[0]->schema, run->scratch, &state->calcs[f],
+                              err));
   }
 
 done:

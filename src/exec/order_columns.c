@@ -3,7 +3,8 @@
 #include "exec/order_columns.h"
 #include "base/check.h"
 
-qn_status qn_order_columns_init(qn_order_columns *list, const qn_schema *schema, qn_arena *arena, qn_error *err) {
+qn_status qn_order_columns_init(qn_order_columns *list, const qn_schema *schema, qn_arena *arena,
+                                qn_error *err) {
   qn_status status = QN_OK;
   const int64_t room = (int64_t)schema->n_columns + 1;
 

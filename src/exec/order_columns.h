@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// By which columns rows are put in order: partition keys, order columns, and all others as tie breakers, each once.
+// By which columns rows are put in order: partition keys, order columns, and all others as tie breakers, each
+// once.
 #pragma once
 #include <stdbool.h>
 #include "base/arena.h"
@@ -9,15 +10,16 @@
 
 typedef struct qn_order_columns {
   int n;
-  int n_main;       // those of them that were asked for; the others only break ties
-  int n_schema;     // columns that there are, and room for
-  int *columns;     // [n]
-  qn_order *orders; // [n]
+  int n_main;             // those of them that were asked for; the others only break ties
+  int n_schema;           // columns that there are, and room for
+  int *columns;           // [n]
+  qn_order *orders;       // [n]
   const qn_column **keys; // [n]: room for the columns of a batch
 } qn_order_columns;
 
 /// An empty list for rows of `schema`; all memory is the arena's.
-qn_status qn_order_columns_init(qn_order_columns *list, const qn_schema *schema, qn_arena *arena, qn_error *err);
+qn_status qn_order_columns_init(qn_order_columns *list, const qn_schema *schema, qn_arena *arena,
+                                qn_error *err);
 /// Adds a column unless it is there: rows equal so far are equal in it.
 void qn_order_columns_add(qn_order_columns *list, int column, qn_order order);
 void qn_order_columns_add_order(qn_order_columns *list, const qn_order_column *order, int n_order);

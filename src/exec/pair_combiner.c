@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One round combines rows 2i and 2i + 1 of each key's run; a run of n rows takes log2(n) rounds, so that the callback
-// is called a few times with many pairs and not once a pair.
+// One round combines rows 2i and 2i + 1 of each key's run; a run of n rows takes log2(n) rounds, so that the
+// callback is called a few times with many pairs and not once a pair.
 #include "exec/pair_combiner.h"
 
 #include <stdlib.h>
@@ -16,8 +16,8 @@ struct qn_pair_combiner {
   qn_schema *values_schema; // the columns that are no keys
   int *values;              // which they are
   int n_values;
-  qn_order *orders;              // [n_keys]
-  const qn_column **columns[2];  // [n_keys]
+  qn_order *orders;             // [n_keys]
+  const qn_column **columns[2]; // [n_keys]
   qn_appender *appender;
 };
 
@@ -44,7 +44,8 @@ qn_status qn_pair_combiner_new(const qn_dataset *node, qn_pair_combiner **out, q
       combiner->values[combiner->n_values++] = c;
     }
   }
-  QN_TRY(qn_schema_project(node->schema, combiner->values, combiner->n_values, &combiner->values_schema, err));
+  QN_TRY(
+      qn_schema_project(node->schema, combiner->values, combiner->n_values, &combiner->values_schema, err));
   QN_TRY(qn_appender_new(combiner->values_schema, &combiner->appender, err));
   *out = combiner;
   combiner = NULL;
@@ -75,11 +76,12 @@ bool qn_pair_combiner_is_same(qn_pair_combiner *combiner, const qn_batch *a, int
     combiner->columns[0][k] = &a->columns[node->keys[k]];
     combiner->columns[1][k] = &b->columns[node->keys[k]];
   }
-  return qn_compare_rows(combiner->columns[0], row_a, combiner->columns[1], row_b, combiner->orders, node->n_keys) ==
-         0;
+  return qn_compare_rows(combiner->columns[0], row_a, combiner->columns[1], row_b, combiner->orders,
+                         node->n_keys) == 0;
 }
 
-qn_status qn_pair_combiner_sort(qn_pair_combiner *combiner, const qn_batch *rows, qn_batch **out, qn_error *err) {
+qn_status qn_pair_combiner_sort(qn_pair_combiner *combiner, const qn_batch *rows, qn_batch **out,
+                                qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = combiner->node;
   int32_t *order = qn_memory_alloc(rows->n_rows * (int64_t)sizeof *order);
@@ -104,7 +106,8 @@ static qn_status call_back(qn_pair_combiner *combiner, const qn_batch *values, c
 
   QN_TRY(qn_batch_gather(values, left, n_pairs, &sides[0], err));
   QN_TRY(qn_batch_gather(values, right, n_pairs, &sides[1], err));
-  const qn_status combined = combiner->node->combine(sides[0], sides[1], combiner->appender, combiner->node->ctx);
+  const qn_status combined =
+      combiner->node->combine(sides[0], sides[1], combiner->appender, combiner->node->ctx);
   QN_TRY(qn_appender_finish(combiner->appender, out, err));
   QN_REQUIRE(combined == QN_OK, err, QN_ERR_CALLBACK, "combine: the callback returned '%s'",
              qn_status_text(combined));
@@ -119,10 +122,10 @@ done:
 }
 
 typedef struct round_plan {
-  int32_t *leaders;       // rows whose keys the next round has
-  int32_t *left, *right;  // pairs
-  int32_t *values;        // where each next row's values stand: in the old rows, or behind them a pair
-  uint8_t *is_first;      // of its key
+  int32_t *leaders;      // rows whose keys the next round has
+  int32_t *left, *right; // pairs
+  int32_t *values;       // where each next row's values stand: in the old rows, or behind them a pair
+  uint8_t *is_first;     // of its key
   int64_t n_rows, n_pairs;
 } round_plan;
 
@@ -194,7 +197,8 @@ done:
   return status;
 }
 
-qn_status qn_pair_combiner_run(qn_pair_combiner *combiner, const qn_batch *sorted, qn_batch **out, qn_error *err) {
+qn_status qn_pair_combiner_run(qn_pair_combiner *combiner, const qn_batch *sorted, qn_batch **out,
+                               qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n_rows = sorted->n_rows;
   qn_batch *rows = qn_batch_share(sorted);

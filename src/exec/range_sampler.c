@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Samples taken while rows come, their number unknown: one row of each interval, at a place that a hash gives; when
-// there are too many samples every other one goes, and intervals are twice as long from then on.
+// Samples taken while rows come, their number unknown: one row of each interval, at a place that a hash
+// gives; when there are too many samples every other one goes, and intervals are twice as long from then on.
 #include "exec/range_sampler.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@ enum {
   MOST_SAMPLES = 2048
 };
 
-qn_status qn_range_sampler_new(const qn_order_columns *order, int n_ranks, qn_range_sampler **out, qn_error *err) {
+qn_status qn_range_sampler_new(const qn_order_columns *order, int n_ranks, qn_range_sampler **out,
+                               qn_error *err) {
   qn_status status = QN_OK;
   const int64_t share = ALL_SAMPLES / n_ranks;
   qn_range_sampler *sampler = calloc(1, sizeof *sampler);
@@ -24,11 +25,13 @@ qn_status qn_range_sampler_new(const qn_order_columns *order, int n_ranks, qn_ra
   QN_REQUIRE(sampler != NULL, err, QN_ERR_MEMORY, "no memory for samples");
   sampler->order = order;
   sampler->step = 1;
-  sampler->capacity = share < LEAST_SAMPLES ? LEAST_SAMPLES : share > MOST_SAMPLES ? MOST_SAMPLES : share & ~1;
+  sampler->capacity = share < LEAST_SAMPLES  ? LEAST_SAMPLES
+                      : share > MOST_SAMPLES ? MOST_SAMPLES
+                                             : share & ~1;
   sampler->samples = calloc((size_t)sampler->capacity, sizeof *sampler->samples);
   sampler->rows = calloc((size_t)sampler->capacity, sizeof *sampler->rows);
-  QN_REQUIRE(sampler->samples != NULL && sampler->rows != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " samples",
-             sampler->capacity);
+  QN_REQUIRE(sampler->samples != NULL && sampler->rows != NULL, err, QN_ERR_MEMORY,
+             "no memory for %" PRId64 " samples", sampler->capacity);
   *out = sampler;
   sampler = NULL;
 
@@ -80,7 +83,8 @@ static qn_status add_samples(qn_range_sampler *sampler, const qn_batch *batch, i
   qn_buffer keys = {0}, offsets = {0};
 
   QN_TRY(qn_batch_gather(batch, sampler->rows, n, &rows, err));
-  QN_TRY(qn_sort_keys_encode(qn_order_columns_of(order, rows), order->orders, order->n, n, &keys, &offsets, err));
+  QN_TRY(qn_sort_keys_encode(qn_order_columns_of(order, rows), order->orders, order->n, n, &keys, &offsets,
+                             err));
   const int64_t *bounds = (const int64_t *)(const void *)offsets.data;
   for (int64_t i = 0; i < n; i++) {
     const int64_t size = bounds[i + 1] - bounds[i];
@@ -126,7 +130,8 @@ qn_status qn_range_sampler_write(const qn_range_sampler *sampler, qn_buffer *mes
   const int64_t head[2] = {sampler->n_rows, sampler->n_samples};
 
   QN_TRY(qn_buffer_append(message, head, sizeof head, err));
-  QN_TRY(qn_buffer_append(message, sampler->samples, sampler->n_samples * (int64_t)sizeof *sampler->samples, err));
+  QN_TRY(qn_buffer_append(message, sampler->samples, sampler->n_samples * (int64_t)sizeof *sampler->samples,
+                          err));
   QN_TRY(qn_buffer_append(message, sampler->keys.data, sampler->keys.size, err));
   QN_TRY(qn_buffer_append(message, zeros, -message->size & 7, err));
 
@@ -140,18 +145,20 @@ static bool is_sample(const qn_range_sample *sample, int64_t n_rows, int64_t key
 }
 
 qn_status qn_range_samples_read(const uint8_t *data, int64_t size, int rank, int64_t *n_rows,
-                                qn_range_sample **samples, int64_t *n_samples, const uint8_t **keys, qn_error *err) {
+                                qn_range_sample **samples, int64_t *n_samples, const uint8_t **keys,
+                                qn_error *err) {
   qn_status status = QN_OK;
   int64_t head[2] = {0, 0};
   const int64_t item = (int64_t)sizeof(qn_range_sample);
   qn_range_sample *list = NULL;
 
-  QN_REQUIRE(size >= (int64_t)sizeof head, err, QN_ERR_FORMAT, "samples of rank %d: %" PRId64 " bytes only", rank, size);
+  QN_REQUIRE(size >= (int64_t)sizeof head, err, QN_ERR_FORMAT, "samples of rank %d: %" PRId64 " bytes only",
+             rank, size);
   memcpy(head, data, sizeof head);
   size -= (int64_t)sizeof head;
   QN_REQUIRE(head[0] >= 0 && head[1] >= 0 && head[1] <= size / item, err, QN_ERR_FORMAT,
-             "samples of rank %d: %" PRId64 " samples of %" PRId64 " rows in %" PRId64 " bytes", rank, head[1],
-             head[0], size);
+             "samples of rank %d: %" PRId64 " samples of %" PRId64 " rows in %" PRId64 " bytes", rank,
+             head[1], head[0], size);
   list = malloc((size_t)((head[1] + 1) * item));
   QN_REQUIRE(list != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " samples", head[1]);
   memcpy(list, data + sizeof head, (size_t)(head[1] * item));

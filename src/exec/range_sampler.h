@@ -23,11 +23,13 @@ struct qn_range_sampler {
   int64_t n_samples;
   qn_range_sample *samples; // [capacity]
   qn_buffer keys;
-  int32_t *rows;            // of the batch at hand, [capacity]
+  int32_t *rows; // of the batch at hand, [capacity]
 };
 
 /// Appends the samples as a message, a multiple of 8 bytes.
 qn_status qn_range_sampler_write(const qn_range_sampler *sampler, qn_buffer *message, qn_error *err);
-/// Reads such a message of `rank`: *samples (for the caller to free()) with offsets into *keys, which points into data.
+/// Reads such a message of `rank`: *samples (for the caller to free()) with offsets into *keys, which points
+/// into data.
 qn_status qn_range_samples_read(const uint8_t *data, int64_t size, int rank, int64_t *n_rows,
-                                qn_range_sample **samples, int64_t *n_samples, const uint8_t **keys, qn_error *err);
+                                qn_range_sample **samples, int64_t *n_samples, const uint8_t **keys,
+                                qn_error *err);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bounds are points of the order (key, rank, row), so that even rows with equal keys have one; a row goes to the rank
-// whose number is that of the bounds at or before it. Most rows are placed by their main keys alone.
+// Bounds are points of the order (key, rank, row), so that even rows with equal keys have one; a row goes to
+// the rank whose number is that of the bounds at or before it. Most rows are placed by their main keys alone.
 #include "exec/range_splits.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -80,8 +80,8 @@ done:
 }
 
 // Gathers the samples of all ranks, in order; the points' keys lie in *all.
-static qn_status gather_points(qn_comm *comm, const qn_range_sampler *sampler, qn_buffer *all, point_list *list,
-                               qn_error *err) {
+static qn_status gather_points(qn_comm *comm, const qn_range_sampler *sampler, qn_buffer *all,
+                               point_list *list, qn_error *err) {
   qn_status status = QN_OK;
   const int n_ranks = qn_comm_size(comm);
   qn_buffer message = {0};
@@ -174,10 +174,10 @@ void qn_range_splits_free(qn_range_splits *splits) {
 
 enum { UNSURE = 2 };
 
-// A row against a bound: below 0 before it, else at or behind it; UNSURE if the key is a part of the row's only and
-// does not decide.
-static int compare_to_bound(const qn_range_splits *splits, const range_point *bound, const uint8_t *key, int64_t size,
-                            int64_t row, bool is_whole) {
+// A row against a bound: below 0 before it, else at or behind it; UNSURE if the key is a part of the row's
+// only and does not decide.
+static int compare_to_bound(const qn_range_splits *splits, const range_point *bound, const uint8_t *key,
+                            int64_t size, int64_t row, bool is_whole) {
   const int64_t shared = size < bound->size ? size : bound->size;
   const int order = shared == 0 ? 0 : memcmp(key, bound->key, (size_t)shared);
   if (order != 0) {
@@ -202,7 +202,8 @@ static int compare_to_bound(const qn_range_splits *splits, const range_point *bo
 }
 
 // The number of bounds at or before the row, or -1 if the key does not decide.
-static int32_t find_range(const qn_range_splits *splits, const uint8_t *key, int64_t size, int64_t row, bool is_whole) {
+static int32_t find_range(const qn_range_splits *splits, const uint8_t *key, int64_t size, int64_t row,
+                          bool is_whole) {
   int32_t low = 0;
   int32_t high = splits->n;
   while (low < high) {
@@ -220,8 +221,8 @@ static int32_t find_range(const qn_range_splits *splits, const uint8_t *key, int
   return low;
 }
 
-// Encodes the first n_keys keys of all rows and finds their ranges. rows: the numbers of the batch's rows, or NULL if
-// they are numbered from first_row.
+// Encodes the first n_keys keys of all rows and finds their ranges. rows: the numbers of the batch's rows, or
+// NULL if they are numbered from first_row.
 static qn_status find_by_keys(qn_range_splits *splits, const qn_batch *batch, int n_keys, int64_t first_row,
                               const int32_t *rows, int32_t *destinations, qn_error *err) {
   qn_status status = QN_OK;

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Datasets from files. Rank 0 alone looks at the file system (which files there are, headers, manifests) and sends
-// what it found; so a thousand ranks do not ask for the same listing, and all see the same one.
+// Datasets from files. Rank 0 alone looks at the file system (which files there are, headers, manifests) and
+// sends what it found; so a thousand ranks do not ask for the same listing, and all see the same one.
 #include <stdlib.h>
 #include <string.h>
 
+#include <quern/job.h>
 #include "base/check.h"
 #include "exec/job_state.h"
 #include "exec/rejects.h"
 #include "io/csv_source.h"
 #include "io/text_source.h"
 #include "store/stage.h"
-#include <quern/job.h>
 
 // What rank 0 finds out, and how the other ranks turn it into a source.
 typedef struct input_finder {
   qn_status (*find)(const struct input_finder *finder, qn_buffer *out, qn_error *err); // on rank 0
-  qn_status (*make)(const struct input_finder *finder, const qn_buffer *found, qn_source **out, qn_error *err);
+  qn_status (*make)(const struct input_finder *finder, const qn_buffer *found, qn_source **out,
+                    qn_error *err);
   qn_job *job;
   const char *paths;
   qn_type text_type;
@@ -47,7 +48,8 @@ done:
   return status;
 }
 
-static qn_status make_text(const input_finder *finder, const qn_buffer *found, qn_source **out, qn_error *err) {
+static qn_status make_text(const input_finder *finder, const qn_buffer *found, qn_source **out,
+                           qn_error *err) {
   qn_status status = QN_OK;
   qn_file_list files = {0};
 
@@ -80,7 +82,8 @@ done:
   return status;
 }
 
-static qn_status make_csv(const input_finder *finder, const qn_buffer *found, qn_source **out, qn_error *err) {
+static qn_status make_csv(const input_finder *finder, const qn_buffer *found, qn_source **out,
+                          qn_error *err) {
   qn_status status = QN_OK;
   qn_file_list files = {0};
   qn_csv_format format = {0};
@@ -89,7 +92,8 @@ static qn_status make_csv(const input_finder *finder, const qn_buffer *found, qn
   memcpy(&list_size, found->data, sizeof list_size);
   const uint8_t *list = found->data + sizeof list_size;
   QN_TRY(qn_file_list_decode(list, list_size, &files, err));
-  QN_TRY(qn_csv_format_decode(list + list_size, found->size - (int64_t)sizeof list_size - list_size, &format, err));
+  QN_TRY(qn_csv_format_decode(list + list_size, found->size - (int64_t)sizeof list_size - list_size, &format,
+                              err));
   QN_TRY(qn_csv_source_new(&files, &format, 0, qn_comm_size(finder->job->comm),
                            finder->rejects == NULL ? NULL : qn_rejects_add, finder->rejects, out, err));
   (*out)->reads_whole_rows = finder->rejects != NULL;
@@ -112,7 +116,8 @@ done:
   return status;
 }
 
-static qn_status make_stage(const input_finder *finder, const qn_buffer *found, qn_source **out, qn_error *err) {
+static qn_status make_stage(const input_finder *finder, const qn_buffer *found, qn_source **out,
+                            qn_error *err) {
   qn_status status = QN_OK;
   qn_manifest *manifest = NULL;
 
@@ -133,9 +138,11 @@ static qn_dataset *read_with(const input_finder *finder, const char *what) {
   qn_job *job = finder->job;
 
   if (qn_job_check(job, &err) != QN_OK) { // known to all ranks: none of them reads
-    return qn_plan_finish(qn_plan_node(&job->plan, QN_NODE_SOURCE, NULL, NULL, finder->paths), job->status, &err);
+    return qn_plan_finish(qn_plan_node(&job->plan, QN_NODE_SOURCE, NULL, NULL, finder->paths), job->status,
+                          &err);
   }
-  QN_REQUIRE(finder->paths != NULL && finder->paths[0] != '\0', &err, QN_ERR_ARG, "%s: no file is given", what);
+  QN_REQUIRE(finder->paths != NULL && finder->paths[0] != '\0', &err, QN_ERR_ARG, "%s: no file is given",
+             what);
   if (qn_comm_rank(job->comm) == 0) {
     QN_TRY(finder->find(finder, &found, &err));
   }
@@ -156,12 +163,14 @@ done:
 }
 
 QN_API qn_dataset *qn_read_text(qn_job *job, const char *paths) {
-  const input_finder text = {.find = find_files, .make = make_text, .job = job, .paths = paths, .text_type = QN_UTF8};
+  const input_finder text = {
+      .find = find_files, .make = make_text, .job = job, .paths = paths, .text_type = QN_UTF8};
   return read_with(&text, "read text");
 }
 
 QN_API qn_dataset *qn_read_lines(qn_job *job, const char *paths) {
-  const input_finder lines = {.find = find_files, .make = make_text, .job = job, .paths = paths, .text_type = QN_BINARY};
+  const input_finder lines = {
+      .find = find_files, .make = make_text, .job = job, .paths = paths, .text_type = QN_BINARY};
   return read_with(&lines, "read lines");
 }
 

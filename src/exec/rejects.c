@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows are kept as finished CSV lines behind a fixed-width sort prefix (file name, offset), so that rank 0 can bring
-// what all ranks found into file order by sorting lines, and the file is the same on any number of ranks.
+// Rows are kept as finished CSV lines behind a fixed-width sort prefix (file name, offset), so that rank 0
+// can bring what all ranks found into file order by sorting lines, and the file is the same on any number of
+// ranks.
 #include "exec/rejects.h"
 
 #include <inttypes.h>
@@ -37,8 +38,8 @@ done:
   return status;
 }
 
-qn_status qn_rejects_add(void *ctx, const char *file, int64_t byte_offset, const char *column, const char *reason,
-                         qn_text text, qn_error *err) {
+qn_status qn_rejects_add(void *ctx, const char *file, int64_t byte_offset, const char *column,
+                         const char *reason, qn_text text, qn_error *err) {
   qn_status status = QN_OK;
   qn_rejects *rejects = ctx;
 
@@ -71,7 +72,8 @@ static int compare_lines(const void *a, const void *b) {
   return order != 0 ? order : left->size < right->size ? -1 : left->size > right->size;
 }
 
-static qn_status write_sorted(const qn_rejects *rejects, const qn_buffer *rows, int64_t n_rows, qn_error *err) {
+static qn_status write_sorted(const qn_rejects *rejects, const qn_buffer *rows, int64_t n_rows,
+                              qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer out = {0};
   qn_text *lines = calloc((size_t)n_rows + 1, sizeof *lines);

@@ -42,8 +42,9 @@ static void mark_text(const qn_column *column, int64_t n_rows, uint8_t *changes)
   for (int64_t i = 1; i < n_rows; i++) {
     const int32_t size = offsets[i + 1] - offsets[i];
     if (changes[i] == 0) {
-      changes[i] = size != offsets[i] - offsets[i - 1] ||
-                   (size > 0 && memcmp(column->bytes + offsets[i], column->bytes + offsets[i - 1], (size_t)size) != 0);
+      changes[i] =
+          size != offsets[i] - offsets[i - 1] ||
+          (size > 0 && memcmp(column->bytes + offsets[i], column->bytes + offsets[i - 1], (size_t)size) != 0);
     }
   }
 }
@@ -84,7 +85,8 @@ static void mark_with_nulls(const qn_column *column, int64_t n_rows, uint8_t *ch
   }
 }
 
-static uint8_t first_row_differs(const qn_batch *before, const qn_batch *batch, const int *columns, int n_columns) {
+static uint8_t first_row_differs(const qn_batch *before, const qn_batch *batch, const int *columns,
+                                 int n_columns) {
   if (before == NULL || before->n_rows == 0) {
     return 1;
   }

@@ -113,8 +113,8 @@ static qn_status run_once(qn_job *job, const qn_dataset *dataset, const qn_sink 
   return qn_job_keep_error(job, status, &err);
 }
 
-// ways[id]: on how many ways a run of `root` comes to a node: 0, 1, or 2 for more. What lies below a cache is run once
-// for it. Inputs are made before what reads them, so their ids are smaller.
+// ways[id]: on how many ways a run of `root` comes to a node: 0, 1, or 2 for more. What lies below a cache is
+// run once for it. Inputs are made before what reads them, so their ids are smaller.
 static void count_ways(const qn_dataset *root, uint8_t *ways) {
   ways[root->id] = 1;
   for (int id = root->id; id >= 0; id--) {
@@ -128,8 +128,8 @@ static void count_ways(const qn_dataset *root, uint8_t *ways) {
   }
 }
 
-// A run goes through a plan as through a tree. So that a cache which several of its branches read is made once, it is
-// filled before; without that a loop over cached datasets would take exponential time.
+// A run goes through a plan as through a tree. So that a cache which several of its branches read is made
+// once, it is filled before; without that a loop over cached datasets would take exponential time.
 static qn_status fill_shared_caches(qn_job *job, const qn_dataset *root) {
   qn_status status = QN_OK;
   qn_error err = {0};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Running a plan. A run builds, for a plan node and a sink, chains of operators (push style: each gets a batch and
-// pushes what it makes into the next one) and pipelines (a source of batches in front of a chain), and runs the
-// pipelines one after the other. Operators that need all their rows first (aggregate, sort, join build) keep them on
-// push and go on in finish.
+// Running a plan. A run builds, for a plan node and a sink, chains of operators (push style: each gets a
+// batch and pushes what it makes into the next one) and pipelines (a source of batches in front of a chain),
+// and runs the pipelines one after the other. Operators that need all their rows first (aggregate, sort, join
+// build) keep them on push and go on in finish.
 //
-// Order of a run: a pipeline pushes all its batches, then calls finish of its first operator, which ends with calling
-// finish of the next. After the last pipeline all ranks agree on the status (qn_comm_agree); a rank that fails earlier
-// goes there at once, so no operator ever needs to agree by itself.
+// Order of a run: a pipeline pushes all its batches, then calls finish of its first operator, which ends with
+// calling finish of the next. After the last pipeline all ranks agree on the status (qn_comm_agree); a rank
+// that fails earlier goes there at once, so no operator ever needs to agree by itself.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -81,14 +81,16 @@ typedef struct qn_pipeline {
   qn_op *first;
 } qn_pipeline;
 
-/// Local. Makes the operators for `node` in front of `next`, and its pipelines, appended in the order they must run.
-/// in_order: rows must come in the node's order (see qn_plan_has_order), so its sources are read in order.
+/// Local. Makes the operators for `node` in front of `next`, and its pipelines, appended in the order they
+/// must run. in_order: rows must come in the node's order (see qn_plan_has_order), so its sources are read in
+/// order.
 qn_status qn_build(qn_run *run, const qn_dataset *node, bool in_order, qn_op *next, qn_error *err);
 /// Local. Appends a pipeline; the run closes the feed, also on failure.
 qn_status qn_run_add_pipeline_take(qn_run *run, qn_feed *feed, qn_op *first, qn_error *err);
 
-/// Collective. Optimises the plan of `dataset` and runs it into a sink. `make_sink` makes the last operator. After the pipelines `commit` (may be NULL) is called on
-/// every rank when all have agreed that all went well, and its result is agreed again. Fails at once if the job has failed.
+/// Collective. Optimises the plan of `dataset` and runs it into a sink. `make_sink` makes the last operator.
+/// After the pipelines `commit` (may be NULL) is called on every rank when all have agreed that all went
+/// well, and its result is agreed again. Fails at once if the job has failed.
 typedef struct qn_sink {
   qn_status (*make)(void *ctx, qn_run *run, const qn_dataset *node, qn_op **out, qn_error *err);
   qn_status (*commit)(void *ctx, qn_run *run, qn_error *err);
@@ -98,7 +100,8 @@ typedef struct qn_sink {
 } qn_sink;
 qn_status qn_run_plan(qn_job *job, const qn_dataset *dataset, const qn_sink *sink);
 
-// --- The makers of operators, one file each: each makes what `node` needs in front of `next` and gives the first operator in *out -----
+// --- The makers of operators, one file each: each makes what `node` needs in front of `next` and gives the
+// first operator in *out -----
 
 qn_status qn_make_filter(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_select(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
@@ -107,25 +110,31 @@ qn_status qn_make_sample(qn_run *run, const qn_dataset *node, qn_op *next, qn_op
 qn_status qn_make_limit(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_zip(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 /// n_inputs pipelines end in it; it goes on when the last one has finished.
-qn_status qn_make_union(qn_run *run, const qn_dataset *node, int n_inputs, qn_op *next, qn_op **out, qn_error *err);
+qn_status qn_make_union(qn_run *run, const qn_dataset *node, int n_inputs, qn_op *next, qn_op **out,
+                        qn_error *err);
 qn_status qn_make_shuffle(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_reduce(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
-/// True if an aggregate of the node (first) depends on the rows' order; then its input is read in order where it has one.
+/// True if an aggregate of the node (first) depends on the rows' order; then its input is read in order where
+/// it has one.
 bool qn_reduce_wants_order(const qn_dataset *node);
 qn_status qn_make_combine(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_distinct(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_group(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
-qn_status qn_make_sort(qn_run *run, const qn_dataset *node, bool input_has_order, qn_op *next, qn_op **out, qn_error *err);
-qn_status qn_make_top(qn_run *run, const qn_dataset *node, bool input_has_order, qn_op *next, qn_op **out, qn_error *err);
+qn_status qn_make_sort(qn_run *run, const qn_dataset *node, bool input_has_order, qn_op *next, qn_op **out,
+                       qn_error *err);
+qn_status qn_make_top(qn_run *run, const qn_dataset *node, bool input_has_order, qn_op *next, qn_op **out,
+                      qn_error *err);
 qn_status qn_make_window(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 /// *build takes the right side's rows, *probe the left's; the right's pipelines must be appended first.
-qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **build, qn_op **probe, qn_error *err);
+qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **build, qn_op **probe,
+                       qn_error *err);
 
-// --- Exchanges as operators (op_exchange.c): rows go through to the right rank and on into next -----------------------
+// --- Exchanges as operators (op_exchange.c): rows go through to the right rank and on into next
+// -----------------------
 
 /// By hash (qn_hash_columns, qn_hash_to_range) of columns of the schema; n_keys 0: all rows to rank 0.
-qn_status qn_make_hash_exchange(qn_run *run, const qn_schema *schema, const int *keys, int n_keys, qn_op *next,
-                                qn_op **out, qn_error *err);
+qn_status qn_make_hash_exchange(qn_run *run, const qn_schema *schema, const int *keys, int n_keys,
+                                qn_op *next, qn_op **out, qn_error *err);
 /// All rows to one rank; in_rank_order: rank 0's first, ...
 qn_status qn_make_gather_exchange(qn_run *run, const qn_schema *schema, int destination, bool in_rank_order,
                                   qn_op *next, qn_op **out, qn_error *err);

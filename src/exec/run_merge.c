@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows are picked one by one from the run whose key is smallest, but copied column by column: the picks of one output
-// batch take a stretch of each run, the stretches are put one behind the other, and one gather brings them in order.
+// Rows are picked one by one from the run whose key is smallest, but copied column by column: the picks of
+// one output batch take a stretch of each run, the stretches are put one behind the other, and one gather
+// brings them in order.
 #include "exec/run_merge.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -90,8 +91,8 @@ done:
   return status;
 }
 
-qn_status qn_run_merge_new(const qn_schema *schema, const qn_merge_order *order, qn_spool *const *runs, int n_runs,
-                           int64_t batch_rows, qn_run_merge **out, qn_error *err) {
+qn_status qn_run_merge_new(const qn_schema *schema, const qn_merge_order *order, qn_spool *const *runs,
+                           int n_runs, int64_t batch_rows, qn_run_merge **out, qn_error *err) {
   qn_status status = QN_OK;
   int64_t size = 0;
   qn_run_merge *merge = calloc(1, sizeof *merge);
@@ -106,8 +107,9 @@ qn_status qn_run_merge_new(const qn_schema *schema, const qn_merge_order *order,
   QN_TRY(qn_mul_size(batch_rows, sizeof *merge->pieces, &size, err));
   merge->pieces = qn_memory_alloc(size);
   merge->picks = qn_memory_alloc(batch_rows * (int64_t)sizeof *merge->picks);
-  QN_REQUIRE(merge->columns != NULL && merge->cursors != NULL && merge->pieces != NULL && merge->picks != NULL, err,
-             QN_ERR_MEMORY, "no memory to merge %d runs", n_runs);
+  QN_REQUIRE(merge->columns != NULL && merge->cursors != NULL && merge->pieces != NULL &&
+                 merge->picks != NULL,
+             err, QN_ERR_MEMORY, "no memory to merge %d runs", n_runs);
   QN_TRY(start_runs(merge, runs, err));
   *out = merge;
   merge = NULL;
@@ -158,7 +160,8 @@ static qn_status pick_rows(qn_run_merge *merge, int64_t *n_picked, qn_error *err
     run_cursor *cursor = &merge->cursors[r];
     if (cursor->piece < 0) {
       cursor->piece = merge->n_pieces++;
-      merge->pieces[cursor->piece] = (run_piece){.batch = qn_batch_share(cursor->batch), .first = cursor->row};
+      merge->pieces[cursor->piece] =
+          (run_piece){.batch = qn_batch_share(cursor->batch), .first = cursor->row};
     }
     merge->picks[n++] = (int32_t)cursor->piece;
     merge->pieces[cursor->piece].n_rows++;

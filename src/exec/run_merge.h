@@ -14,10 +14,10 @@ typedef struct qn_merge_order {
   int n;
 } qn_merge_order;
 
-/// Local. Rows with equal keys come in the order of their runs. The runs are read once (qn_spool_take) and stay the
-/// caller's; `order` must stay too. Batches have at most batch_rows rows.
-qn_status qn_run_merge_new(const qn_schema *schema, const qn_merge_order *order, qn_spool *const *runs, int n_runs,
-                           int64_t batch_rows, qn_run_merge **out, qn_error *err);
+/// Local. Rows with equal keys come in the order of their runs. The runs are read once (qn_spool_take) and
+/// stay the caller's; `order` must stay too. Batches have at most batch_rows rows.
+qn_status qn_run_merge_new(const qn_schema *schema, const qn_merge_order *order, qn_spool *const *runs,
+                           int n_runs, int64_t batch_rows, qn_run_merge **out, qn_error *err);
 /// The next rows, owned by the caller; NULL at the end.
 qn_status qn_run_merge_next(qn_run_merge *merge, qn_batch **out, qn_error *err);
 void qn_run_merge_free(qn_run_merge *merge);

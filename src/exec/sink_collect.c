@@ -72,10 +72,8 @@ static qn_status finish_count(qn_op *op, qn_error *err) {
   return qn_comm_reduce_int64(op->run->comm, QN_SUM, &((count_op *)op)->sink->n_rows, 1, err);
 }
 
-static const qn_op_ops count_ops = {.name = "count",
-                                    .state_size = sizeof(count_op),
-                                    .push = push_count,
-                                    .finish = finish_count};
+static const qn_op_ops count_ops = {
+    .name = "count", .state_size = sizeof(count_op), .push = push_count, .finish = finish_count};
 
 static qn_status make_count(void *ctx, qn_run *run, const qn_dataset *node, qn_op **out, qn_error *err) {
   qn_status status = QN_OK;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One CSV file from all ranks: each formats its rows into a file of its own beside the target; when all sizes are
-// known each copies its text to its place in one temporary file, which rank 0 renames at the end. So formatting and
-// writing are shared out, and the file appears whole or not at all.
+// One CSV file from all ranks: each formats its rows into a file of its own beside the target; when all sizes
+// are known each copies its text to its place in one temporary file, which rank 0 renames at the end. So
+// formatting and writing are shared out, and the file appears whole or not at all.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,7 +22,8 @@ typedef struct csv_op {
   qn_csv_sink *sink;
   qn_schema *raw_schema; // the rows' schema with text for bytes, if they are to be written as they are
   qn_buffer text;
-  int own_fd; // what this rank has formatted so far, once it is more than FLUSH_BYTES; unlinked from the start
+  int own_fd; // what this rank has formatted so far, once it is more than FLUSH_BYTES; unlinked from the
+              // start
   int64_t own_bytes;
   int fd; // the temporary file
 } csv_op;
@@ -54,8 +55,8 @@ static qn_status flush_own(csv_op *state, qn_error *err) {
     }
     unlink(own);
   }
-  QN_TRY(qn_file_write_at(state->own_fd, state->sink->path, state->text.data, state->text.size, state->own_bytes,
-                          err));
+  QN_TRY(qn_file_write_at(state->own_fd, state->sink->path, state->text.data, state->text.size,
+                          state->own_bytes, err));
   state->own_bytes += state->text.size;
   state->text.size = 0;
 
@@ -130,7 +131,8 @@ static qn_status copy_own(csv_op *state, int64_t offset, qn_error *err) {
     QN_TRY(qn_file_read_at(state->own_fd, path, piece, size, at, err));
     QN_TRY(qn_file_write_at(state->fd, path, piece, size, offset + at, err));
   }
-  QN_TRY(qn_file_write_at(state->fd, path, state->text.data, state->text.size, offset + state->own_bytes, err));
+  QN_TRY(
+      qn_file_write_at(state->fd, path, state->text.data, state->text.size, offset + state->own_bytes, err));
 
 done:
   qn_memory_free(piece);
@@ -147,7 +149,8 @@ static qn_status finish_csv(qn_op *op, qn_error *err) {
   int64_t *sizes = calloc((size_t)qn_comm_size(comm), sizeof *sizes);
 
   QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory");
-  QN_TRY(qn_comm_gather(comm, &own, sizeof own, &all, sizes, err)); // rank 0 has made the file before it got here
+  QN_TRY(qn_comm_gather(comm, &own, sizeof own, &all, sizes,
+                        err)); // rank 0 has made the file before it got here
   for (int r = 0; r < qn_comm_rank(comm); r++) {
     int64_t bytes = 0;
     memcpy(&bytes, all.data + (size_t)r * sizeof bytes, sizeof bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Staging: each rank writes a part into a temporary folder; rank 0 writes the manifest last and renames the folder.
+// Staging: each rank writes a part into a temporary folder; rank 0 writes the manifest last and renames the
+// folder.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +40,8 @@ done:
 }
 
 // On rank 0: the descriptions of the parts that there are, cut out of what was gathered.
-static qn_status write_manifest(const stage_op *state, const qn_buffer *all, const int64_t *sizes, int n_ranks,
-                                qn_error *err) {
+static qn_status write_manifest(const stage_op *state, const qn_buffer *all, const int64_t *sizes,
+                                int n_ranks, qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer *parts = calloc((size_t)n_ranks, sizeof *parts);
   int64_t at = 0;
@@ -53,8 +54,8 @@ static qn_status write_manifest(const stage_op *state, const qn_buffer *all, con
     }
     at += sizes[r];
   }
-  QN_TRY(qn_manifest_write(state->sink->temporary, state->op.node->schema, parts, n_parts, state->sink->sorted_by,
-                           NULL, err));
+  QN_TRY(qn_manifest_write(state->sink->temporary, state->op.node->schema, parts, n_parts,
+                           state->sink->sorted_by, NULL, err));
 
 done:
   free(parts);
@@ -118,10 +119,12 @@ static qn_status check_target(const char *path, qn_error *err) {
   }
   QN_REQUIRE(S_ISDIR(info.st_mode), err, QN_ERR_IO,
              "%s: cannot stage here: a file of that name exists; remove it or choose another name", path);
-  QN_REQUIRE(asprintf(&manifest, "%s/manifest.json", path) >= 0, err, QN_ERR_MEMORY, "no memory for a file name");
-  QN_REQUIRE(qn_file_exists(manifest) || rmdir(path) == 0, err, QN_ERR_IO,
-             "%s: cannot stage here: the folder exists and is no staged dataset; remove it or choose another name",
-             path);
+  QN_REQUIRE(asprintf(&manifest, "%s/manifest.json", path) >= 0, err, QN_ERR_MEMORY,
+             "no memory for a file name");
+  QN_REQUIRE(
+      qn_file_exists(manifest) || rmdir(path) == 0, err, QN_ERR_IO,
+      "%s: cannot stage here: the folder exists and is no staged dataset; remove it or choose another name",
+      path);
 
 done:
   free(manifest);
@@ -172,7 +175,8 @@ done:
   return status;
 }
 
-// A folder cannot replace a folder in one step: the old one steps aside, and comes back if the new one cannot take its place.
+// A folder cannot replace a folder in one step: the old one steps aside, and comes back if the new one cannot
+// take its place.
 static qn_status replace_folder(const qn_stage_sink *sink, qn_error *err) {
   qn_status status = QN_OK;
   char *old = NULL;
@@ -182,7 +186,8 @@ static qn_status replace_folder(const qn_stage_sink *sink, qn_error *err) {
   }
   QN_REQUIRE(asprintf(&old, "%s-old", sink->temporary) >= 0, err, QN_ERR_MEMORY, "no memory for a file name");
   QN_TRY(qn_folder_remove(old, err));
-  QN_REQUIRE(rename(sink->path, old) == 0, err, QN_ERR_IO, "%s: cannot replace: %s", sink->path, strerror(errno));
+  QN_REQUIRE(rename(sink->path, old) == 0, err, QN_ERR_IO, "%s: cannot replace: %s", sink->path,
+             strerror(errno));
   status = qn_file_publish(sink->temporary, sink->path, err);
   if (status != QN_OK) {
     rename(old, sink->path);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a run ends: the sinks behind the actions. Each fills a qn_sink whose ctx is the struct it is made from.
+// Where a run ends: the sinks behind the actions. Each fills a qn_sink whose ctx is the struct it is made
+// from.
 #pragma once
 #include "exec/run.h"
 
@@ -34,5 +35,6 @@ typedef struct qn_stage_sink {
 } qn_stage_sink;
 qn_sink qn_stage_sink_of(qn_stage_sink *stage);
 
-/// "<folder>/.<name>.tmp": where an output lives until it is whole. Free with free(). NULL if there is no memory.
+/// "<folder>/.<name>.tmp": where an output lives until it is whole. Free with free(). NULL if there is no
+/// memory.
 char *qn_temporary_path(const char *path);

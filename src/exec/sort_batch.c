@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// First the main keys, which often are a few numbers and sort fast. Rows that agree in them are then sorted all at
-// once, by the number of their group of equals and the remaining keys, and put back into the places they had.
+// First the main keys, which often are a few numbers and sort fast. Rows that agree in them are then sorted
+// all at once, by the number of their group of equals and the remaining keys, and put back into the places
+// they had.
 #include "exec/sort_batch.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -60,7 +61,8 @@ static qn_status find_ties(const sort_job *job, const int32_t *rows, int32_t *pl
   int32_t group = 0;
   int64_t n = 0;
 
-  QN_REQUIRE(columns != NULL && changes != NULL, err, QN_ERR_MEMORY, "no memory to sort %" PRId64 " rows", n_rows);
+  QN_REQUIRE(columns != NULL && changes != NULL, err, QN_ERR_MEMORY, "no memory to sort %" PRId64 " rows",
+             n_rows);
   QN_TRY(gather_columns(job->batch, job->columns, job->n_main, rows, n_rows, &keys, err));
   for (int k = 0; k < job->n_main; k++) {
     columns[k] = k;
@@ -116,7 +118,8 @@ static qn_status break_ties(const sort_job *job, int32_t *rows, qn_error *err) {
   qn_batch *tied = NULL;
   int64_t n = 0;
 
-  QN_REQUIRE(places != NULL && groups != NULL, err, QN_ERR_MEMORY, "no memory to sort %" PRId64 " rows", n_rows);
+  QN_REQUIRE(places != NULL && groups != NULL, err, QN_ERR_MEMORY, "no memory to sort %" PRId64 " rows",
+             n_rows);
   QN_TRY(find_ties(job, rows, places, groups, &n, err));
   if (n == 0) {
     goto done;
@@ -127,7 +130,8 @@ static qn_status break_ties(const sort_job *job, int32_t *rows, qn_error *err) {
   for (int64_t i = 0; i < n; i++) {
     tied_rows[i] = rows[places[i]];
   }
-  QN_TRY(gather_columns(job->batch, job->columns + job->n_main, job->n_keys - job->n_main, tied_rows, n, &tied, err));
+  QN_TRY(gather_columns(job->batch, job->columns + job->n_main, job->n_keys - job->n_main, tied_rows, n,
+                        &tied, err));
   QN_TRY(sort_groups(job, tied, groups, order, err));
   for (int64_t i = 0; i < n; i++) {
     rows[places[i]] = tied_rows[order[i]];
@@ -142,8 +146,8 @@ done:
   return status;
 }
 
-qn_status qn_sort_batch(const qn_batch *batch, const int *columns, const qn_order *orders, int n_keys, int n_main,
-                        int32_t *rows, qn_error *err) {
+qn_status qn_sort_batch(const qn_batch *batch, const int *columns, const qn_order *orders, int n_keys,
+                        int n_main, int32_t *rows, qn_error *err) {
   qn_status status = QN_OK;
   const sort_job job = {
       .batch = batch, .columns = columns, .orders = orders, .n_keys = n_keys, .n_main = n_main};

@@ -22,7 +22,8 @@ done:
   return status;
 }
 
-qn_status qn_push_sorted(const qn_op *op, qn_sorter *sorter, const qn_schema *schema, int64_t n_rows, qn_error *err) {
+qn_status qn_push_sorted(const qn_op *op, qn_sorter *sorter, const qn_schema *schema, int64_t n_rows,
+                         qn_error *err) {
   qn_status status = QN_OK;
   qn_batch *batch = NULL, *given = NULL;
   int *columns = calloc((size_t)schema->n_columns + 1, sizeof *columns);

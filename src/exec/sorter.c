@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows gather in a run until it has its share of the budget; then the run is sorted and put into a spool. If one run
-// is enough its rows are given out from where they lie. Many runs are merged, in several rounds if they are very many:
-// always neighbouring runs, so that equal rows stay in the order they came.
+// Rows gather in a run until it has its share of the budget; then the run is sorted and put into a spool. If
+// one run is enough its rows are given out from where they lie. Many runs are merged, in several rounds if
+// they are very many: always neighbouring runs, so that equal rows stay in the order they came.
 #include "exec/sorter.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,8 +14,8 @@
 #include "exec/spool.h"
 
 enum {
-  ROW_COST = 64,              // bytes that sorting takes for each row beyond the row and its key, about
-  LEAST_FAN_IN = 8,           // runs merged at once
+  ROW_COST = 64,    // bytes that sorting takes for each row beyond the row and its key, about
+  LEAST_FAN_IN = 8, // runs merged at once
   MOST_FAN_IN = 64,
   LEAST_BATCH_ROWS = 16,      // given out, where rows are large
   BATCH_BYTES = 1 << 20,      // given out at once, about
@@ -198,8 +198,8 @@ static bool is_too_large(const qn_sorter *sorter, const qn_batch *batch) {
   return false;
 }
 
-// Memory that sorting a run takes beyond its rows; keys are taken to be as large as rows. Twice that if ties are
-// sorted apart.
+// Memory that sorting a run takes beyond its rows; keys are taken to be as large as rows. Twice that if ties
+// are sorted apart.
 static int64_t cost_of_sorting(const qn_sorter *sorter, int64_t n_rows, int64_t n_bytes) {
   return (n_bytes + n_rows * ROW_COST) * (sorter->n_main < sorter->n_keys ? 2 : 1);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A local sort that does not need its rows in memory: batches come in, runs are sorted and, when the budget is tight,
-// spilled; rows come out in order, a batch at a time (multi-level merge with a loser tree). Used by sort, window,
-// group and distinct by key.
+// A local sort that does not need its rows in memory: batches come in, runs are sorted and, when the budget
+// is tight, spilled; rows come out in order, a batch at a time (multi-level merge with a loser tree). Used by
+// sort, window, group and distinct by key.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,8 +10,8 @@
 
 typedef struct qn_sorter qn_sorter;
 
-/// Local. Rows of `schema` ordered by its columns key_columns[0 .. n_keys - 1] as `orders` say; rows with equal keys
-/// stay in the order they came.
+/// Local. Rows of `schema` ordered by its columns key_columns[0 .. n_keys - 1] as `orders` say; rows with
+/// equal keys stay in the order they came.
 qn_status qn_sorter_new(const qn_schema *schema, const int *key_columns, const qn_order *orders, int n_keys,
                         const char *scratch, qn_sorter **out, qn_error *err);
 /// A hint: rows seldom agree in their first n_keys keys; the others are only looked at where rows do.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches in memory are shared, except small ones: those are copied together, since each batch costs some hundred
-// bytes and a call at every operator that reads it. Once the budget is tight everything moves to a spill file.
+// Batches in memory are shared, except small ones: those are copied together, since each batch costs some
+// hundred bytes and a call at every operator that reads it. Once the budget is tight everything moves to a
+// spill file.
 #include "exec/spool.h"
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A spool keeps batches in the order they came, in memory while the budget allows and in a spill file from then on; it
-// can be read again and again. Caches, join sides and sorts keep their rows in spools.
+// A spool keeps batches in the order they came, in memory while the budget allows and in a spill file from
+// then on; it can be read again and again. Caches, join sides and sorts keep their rows in spools.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,8 +21,8 @@ bool qn_spool_is_spilled(const qn_spool *spool);
 qn_status qn_spool_rewind(qn_spool *spool, qn_error *err);
 /// The next batch, owned by the caller; NULL at the end.
 qn_status qn_spool_next(qn_spool *spool, qn_batch **out, qn_error *err);
-/// As qn_spool_next(), but the spool gives the batch up, so that its memory goes when the caller's does: for spools
-/// that are read once. No rewind after it.
+/// As qn_spool_next(), but the spool gives the batch up, so that its memory goes when the caller's does: for
+/// spools that are read once. No rewind after it.
 qn_status qn_spool_take(qn_spool *spool, qn_batch **out, qn_error *err);
 /// All rows as one batch, owned by the caller (QN_ERR_VALUE past 2^31 - 1 rows or bytes of text).
 qn_status qn_spool_concat(qn_spool *spool, qn_batch **out, qn_error *err);

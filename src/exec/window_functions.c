@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Four kinds of functions. Numbers (row_number, rank, dense_rank) are known at once. Sums (count, sum, avg) and picks
-// (first_value, last_value, min, max: one of the rows' values) are known when the row's peers end, since the frame ends
-// there. Shifts (lag, lead) are the argument itself, read earlier or later.
+// Four kinds of functions. Numbers (row_number, rank, dense_rank) are known at once. Sums (count, sum, avg)
+// and picks (first_value, last_value, min, max: one of the rows' values) are known when the row's peers end,
+// since the frame ends there. Shifts (lag, lead) are the argument itself, read earlier or later.
 #include "exec/window_functions.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -89,7 +89,8 @@ static bool find_form(const qn_plan_function *function, function_form *form) {
 static bool types_fit(const qn_plan_function *function, function_form form, const qn_schema *input) {
   const qn_type type = function->argument < 0 ? function->type : input->fields[function->argument].type;
   if (form == PICKS || form == SHIFTS) {
-    return type == function->type && (function->fallback < 0 || input->fields[function->fallback].type == type);
+    return type == function->type &&
+           (function->fallback < 0 || input->fields[function->fallback].type == type);
   }
   if (form == NUMBERS || function->aggregate == QN_AGG_COUNT || function->aggregate == QN_AGG_COUNT_ROWS) {
     return true;
@@ -138,7 +139,7 @@ void qn_window_calc_clear(qn_window_calc *calc) {
   calc->position = 0;
 }
 
-// --- numbers ----------------------------------------------------------------------------------------------------------
+// --- numbers
 
 static qn_status add_numbers(qn_window_calc *calc, const qn_window_rows *rows, qn_error *err) {
   qn_status status = QN_OK;
@@ -156,7 +157,9 @@ static qn_status add_numbers(qn_window_calc *calc, const qn_window_rows *rows, q
       calc->rank = calc->row;
       calc->dense_rank++;
     }
-    numbers[n++] = kind == QN_WINDOW_ROW_NUMBER ? calc->row : kind == QN_WINDOW_RANK ? calc->rank : calc->dense_rank;
+    numbers[n++] = kind == QN_WINDOW_ROW_NUMBER ? calc->row
+                   : kind == QN_WINDOW_RANK     ? calc->rank
+                                                : calc->dense_rank;
     if (n == BLOCK_ROWS) {
       QN_TRY(qn_column_stream_int64(&calc->values, numbers, n, err));
       n = 0;
@@ -168,7 +171,7 @@ done:
   return status;
 }
 
-// --- sums -------------------------------------------------------------------------------------------------------------
+// --- sums
 
 static qn_status close_sum(qn_window_calc *calc, qn_error *err) {
   qn_status status = QN_OK;
@@ -266,10 +269,11 @@ done:
   return status;
 }
 
-// --- picks ------------------------------------------------------------------------------------------------------------
+// --- picks
 
 // The value so far, if any, and behind it those of the batch.
-static qn_status join_values(const qn_window_calc *calc, const qn_column *argument, qn_column *out, qn_error *err) {
+static qn_status join_values(const qn_window_calc *calc, const qn_column *argument, qn_column *out,
+                             qn_error *err) {
   qn_status status = QN_OK;
   qn_column_builder builder = {0};
 
@@ -312,8 +316,8 @@ done:
 
 static int compare_keys(const qn_window_calc *calc, int32_t a, int32_t b) {
   const int64_t *offsets = (const int64_t *)(const void *)calc->offsets.data;
-  return qn_sort_key_compare(calc->keys.data + offsets[a], offsets[a + 1] - offsets[a], calc->keys.data + offsets[b],
-                             offsets[b + 1] - offsets[b]);
+  return qn_sort_key_compare(calc->keys.data + offsets[a], offsets[a + 1] - offsets[a],
+                             calc->keys.data + offsets[b], offsets[b + 1] - offsets[b]);
 }
 
 // Which of two rows of source is picked: the one so far (-1: none), or the next one.
@@ -397,7 +401,7 @@ done:
   return status;
 }
 
-// --- shifts -----------------------------------------------------------------------------------------------------------
+// --- shifts
 
 static qn_status append_fallback(const qn_window_calc *calc, const qn_batch *batch, int64_t first, int64_t n,
                                  qn_column_builder *to, qn_error *err) {
@@ -410,8 +414,9 @@ static int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-// Some of the values of a partition, from row `first` of the batch on: as many as are of one kind. The first `shift`
-// rows of a lag (the last of a lead) have no row to look at; the same number of arguments is looked at by none.
+// Some of the values of a partition, from row `first` of the batch on: as many as are of one kind. The first
+// `shift` rows of a lag (the last of a lead) have no row to look at; the same number of arguments is looked
+// at by none.
 static qn_status read_some(qn_window_calc *calc, const qn_batch *batch, int64_t first, int64_t length,
                            qn_column_builder *to, int64_t *n_read, qn_error *err) {
   qn_status status = QN_OK;
@@ -454,8 +459,6 @@ done:
   return status;
 }
 
-// ----------------------------------------------------------------------------------------------------------------------
-
 qn_status qn_window_calc_add(qn_window_calc *calc, const qn_window_rows *rows, qn_error *err) {
   switch (calc->form) {
   case NUMBERS:
@@ -484,8 +487,8 @@ done:
   return status;
 }
 
-qn_status qn_window_calc_read(qn_window_calc *calc, const qn_batch *batch, const int64_t *lengths, qn_column *out,
-                              qn_error *err) {
+qn_status qn_window_calc_read(qn_window_calc *calc, const qn_batch *batch, const int64_t *lengths,
+                              qn_column *out, qn_error *err) {
   qn_status status = QN_OK;
   qn_column_builder builder = {0};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Window functions over sorted rows, in two passes over a chunk of whole partitions: rows are added in order, and what
-// a function gives for them comes into a stream as soon as it is known (at the end of the row's peers, say); then the
-// chunk's rows are read again and get their values.
+// Window functions over sorted rows, in two passes over a chunk of whole partitions: rows are added in order,
+// and what a function gives for them comes into a stream as soon as it is known (at the end of the row's
+// peers, say); then the chunk's rows are read again and get their values.
 #pragma once
 #include <stdint.h>
 #include "column/batch.h"
@@ -23,8 +23,9 @@ void qn_window_calc_free(qn_window_calc *calc);
 qn_status qn_window_calc_add(qn_window_calc *calc, const qn_window_rows *rows, qn_error *err);
 /// The chunk is complete; its values may be read.
 qn_status qn_window_calc_end(qn_window_calc *calc, qn_error *err);
-/// The values for the next rows of the chunk, which are `batch`. lengths: rows of each partition of the chunk.
-qn_status qn_window_calc_read(qn_window_calc *calc, const qn_batch *batch, const int64_t *lengths, qn_column *out,
-                              qn_error *err);
+/// The values for the next rows of the chunk, which are `batch`. lengths: rows of each partition of the
+/// chunk.
+qn_status qn_window_calc_read(qn_window_calc *calc, const qn_batch *batch, const int64_t *lengths,
+                              qn_column *out, qn_error *err);
 /// Ready for the next chunk.
 void qn_window_calc_clear(qn_window_calc *calc);

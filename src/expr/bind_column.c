@@ -101,7 +101,7 @@ static qn_status find_qualifier(const qn_binder *binder, const reference *ref) {
 static qn_status read_reference(const qn_binder *binder, const json_t *ref, reference *out) {
   const json_t *fields = json_object_get(ref, "fields");
   int n = 0;
-  *out = (reference){.location = qn_tree_location(ref)};
+  *out = (reference){.name = "", .location = qn_tree_location(ref)};
   for (size_t i = 0; i < json_array_size(fields); i++) {
     if (json_object_get(json_array_get(fields, i), "A_Star") != NULL) {
       return qn_bind_fail(binder, QN_ERR_ARG, out->location,

@@ -16,6 +16,17 @@ static bool is_comparison(const char *name) {
   return false;
 }
 
+// The comparison that says the same with its sides exchanged.
+static const char *mirrored(const char *name) {
+  if (name[0] == '<' && name[1] != '>') {
+    return name[1] == '=' ? ">=" : ">";
+  }
+  if (name[0] == '>') {
+    return name[1] == '=' ? "<=" : "<";
+  }
+  return name;
+}
+
 qn_status qn_bind_comparison(qn_binder *binder, const char *name, int location, const qn_expr *left,
                              const qn_expr *right, const qn_expr **out) {
   qn_status status = QN_OK;
@@ -24,6 +35,13 @@ qn_status qn_bind_comparison(qn_binder *binder, const char *name, int location, 
   QN_TRY(qn_bind_common_type(binder, args, 2, true, location, "the two sides of a comparison", &type));
   for (int i = 0; i < 2; i++) {
     QN_TRY(qn_bind_coerce(binder, args[i], type, &args[i]));
+  }
+  if (args[0]->kind == QN_EXPR_CONSTANT &&
+      args[1]->kind != QN_EXPR_CONSTANT) { // kernels have it on the right
+    const qn_expr *constant = args[0];
+    args[0] = args[1];
+    args[1] = constant;
+    name = mirrored(name);
   }
   const qn_type types[2] = {type, type};
   QN_TRY(qn_new_call(binder, qn_function_find(name, types, 2), QN_BOOL, location, args, 2, NULL, out));

@@ -93,10 +93,6 @@ qn_status qn_bind_fail(const qn_binder *binder, qn_status status, int location, 
   return qn_fail(binder->err, status, "%s: %s%s", binder->what, message, caret);
 }
 
-qn_status qn_bind_no_memory(const qn_binder *binder) {
-  return qn_fail(binder->err, QN_ERR_MEMORY, "%s: no memory to bind the expression", binder->what);
-}
-
 // The parser counts characters from 1; carets count bytes from 0.
 static int byte_location(const char *statement, int character) {
   int at = 0;

@@ -46,7 +46,9 @@ int64_t qn_count_nesting(const char *text);
 /// Fails with the message, the text and a caret under `location` (as the parser counts; < 0: no caret).
 qn_status qn_bind_fail(const qn_binder *binder, qn_status status, int location, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-qn_status qn_bind_no_memory(const qn_binder *binder);
+static inline qn_status qn_bind_no_memory(const qn_binder *binder) {
+  return qn_fail(binder->err, QN_ERR_MEMORY, "%s: no memory to bind the expression", binder->what);
+}
 
 /// A scalar expression; it may still be of kind UNKNOWN or INTERVAL.
 qn_status qn_bind_node(qn_binder *binder, const json_t *node, const qn_expr **out);

@@ -8,31 +8,71 @@
 #define SUFFIX truth
 #define EQUAL(x, y) ((x) == (y))
 #define LESS(x, y) ((x) < (y))
+#define LESS_EQUAL(x, y) ((x) <= (y))
 #include "expr/compare_type.inc"
 
 #define IN int32_t
 #define SUFFIX int32
 #define EQUAL(x, y) ((x) == (y))
 #define LESS(x, y) ((x) < (y))
+#define LESS_EQUAL(x, y) ((x) <= (y))
 #include "expr/compare_type.inc"
 
 #define IN int64_t
 #define SUFFIX int64
 #define EQUAL(x, y) ((x) == (y))
 #define LESS(x, y) ((x) < (y))
+#define LESS_EQUAL(x, y) ((x) <= (y))
 #include "expr/compare_type.inc"
 
+// Floats twice: with care for NaN on either side, and against a constant that is none.
 #define IN float
-#define SUFFIX float32
+#define SUFFIX float32_total
 #define EQUAL(x, y) (((x) == (y)) | (((x) != (x)) & ((y) != (y))))
 #define LESS(x, y) (((x) < (y)) | (((x) == (x)) & ((y) != (y))))
+#define LESS_EQUAL(x, y) (((x) <= (y)) | ((y) != (y)))
 #include "expr/compare_type.inc"
+#define ONLY_COMPARISONS
+#define IN float
+#define SUFFIX float32_plain
+#define EQUAL(x, y) ((x) == (y))
+#define LESS(x, y) ((x) < (y))
+#define LESS_EQUAL(x, y) ((x) <= (y))
+#include "expr/compare_type.inc"
+#undef ONLY_COMPARISONS
 
 #define IN double
-#define SUFFIX float64
+#define SUFFIX float64_total
 #define EQUAL(x, y) (((x) == (y)) | (((x) != (x)) & ((y) != (y))))
 #define LESS(x, y) (((x) < (y)) | (((x) == (x)) & ((y) != (y))))
+#define LESS_EQUAL(x, y) (((x) <= (y)) | ((y) != (y)))
 #include "expr/compare_type.inc"
+#define ONLY_COMPARISONS
+#define IN double
+#define SUFFIX float64_plain
+#define EQUAL(x, y) ((x) == (y))
+#define LESS(x, y) ((x) < (y))
+#define LESS_EQUAL(x, y) ((x) <= (y))
+#include "expr/compare_type.inc"
+#undef ONLY_COMPARISONS
+
+#define FLOAT_COMPARISON(name, suffix, c_type)                                                               \
+  static qn_status name##_##suffix(qn_call *call, qn_error *err) {                                           \
+    const c_type constant = *(const c_type *)call->args[1].column.values;                                    \
+    const bool is_plain = call->args[1].is_constant && constant == constant;                                 \
+    return is_plain ? name##_##suffix##_plain(call, err) : name##_##suffix##_total(call, err);               \
+  }
+#define FLOAT_COMPARISONS(suffix, c_type)                                                                    \
+  FLOAT_COMPARISON(equal, suffix, c_type)                                                                    \
+  FLOAT_COMPARISON(not_equal, suffix, c_type)                                                                \
+  FLOAT_COMPARISON(less, suffix, c_type)                                                                     \
+  FLOAT_COMPARISON(less_equal, suffix, c_type)                                                               \
+  FLOAT_COMPARISON(greater, suffix, c_type)                                                                  \
+  FLOAT_COMPARISON(greater_equal, suffix, c_type)
+FLOAT_COMPARISONS(float32, float)
+FLOAT_COMPARISONS(float64, double)
+#undef FLOAT_COMPARISON
+#undef FLOAT_COMPARISONS
 
 static int compare_text(qn_text a, qn_text b) {
   const int64_t size = a.size < b.size ? a.size : b.size;
@@ -130,9 +170,9 @@ static qn_status greatest(qn_call *call, qn_error *err) {
   case QN_TIMESTAMP:
     return greatest_int64(call, err);
   case QN_FLOAT32:
-    return greatest_float32(call, err);
+    return greatest_float32_total(call, err);
   case QN_FLOAT64:
-    return greatest_float64(call, err);
+    return greatest_float64_total(call, err);
   default:
     return choose_texts(call, true, err);
   }
@@ -149,9 +189,9 @@ static qn_status least(qn_call *call, qn_error *err) {
   case QN_TIMESTAMP:
     return least_int64(call, err);
   case QN_FLOAT32:
-    return least_float32(call, err);
+    return least_float32_total(call, err);
   case QN_FLOAT64:
-    return least_float64(call, err);
+    return least_float64_total(call, err);
   default:
     return choose_texts(call, false, err);
   }

@@ -147,6 +147,11 @@ static qn_status run_kernel(qn_call *call, qn_error *err) {
   QN_TRY(expr->function->kernel(call, err));
   if (is_text) {
     QN_TRY(qn_column_builder_finish(&call->texts, &call->result, err));
+    if (validity != NULL && call->result.validity == NULL) { // the kernel has left the nulls to us
+      own_validity(&call->result, validity, call->validity);
+      call->result.n_nulls = n_nulls;
+      validity = NULL;
+    }
   } else if (sees_nulls) {
     const uint8_t *bits = call->result.validity;
     call->result.n_nulls = bits == NULL ? 0 : call->n_rows - qn_bitmap_count(bits, call->n_rows);

@@ -84,8 +84,11 @@ struct qn_call {
       *validity; // rows in which no argument is null; NULL: all rows. Not set if the kernel sees nulls
   void *values;  // to be written: of result, unless that is text
   qn_column result;
-  qn_column_builder texts; // to be appended to, a row at a time, if the result is text
-  int64_t failed_row;      // for the message; -1: no certain one
+  /// To be appended to, a row at a time, if the result is text. Rows with a null argument: null, or anything
+  /// if the kernel appends no null at all.
+  qn_column_builder texts;
+  bool is_ascii;      // argument 0 is text without other characters; only if qn_call_check_ascii() was asked
+  int64_t failed_row; // for the message; -1: no certain one
 };
 
 /// Ends a kernel: the message of `row` is put together with expression, values and origin by the caller.

@@ -7,6 +7,8 @@
 #include "expr/text_case.h"
 #include "expr/text_rows.h"
 
+enum { MOST_MISSES = 8 };
+
 typedef enum { LIKE_EQUALS, LIKE_STARTS, LIKE_ENDS, LIKE_CONTAINS, LIKE_GENERAL } like_kind;
 
 // A compiled pattern: bytes to match, and which of them are % or _.
@@ -14,6 +16,7 @@ typedef struct like_pattern {
   like_kind kind;
   int64_t size;
   const char *bytes; // of the kinds but the last: without %
+  int64_t probe;     // of LIKE_CONTAINS: the byte that is likely to be the rarest
   const char *marks; // of the last: '%', '_' or 0 for each byte
 } like_pattern;
 
@@ -42,6 +45,16 @@ static bool unescape(qn_text pattern, qn_text escape, char *bytes, char *marks, 
   return true;
 }
 
+// How seldom a byte is in text, roughly.
+static int rarity(char c) {
+  static const char frequent[] = " etaoinsrhldcum";
+  const char *found = memchr(frequent, c, sizeof frequent - 1);
+  if (found != NULL) {
+    return (int)(found - frequent);
+  }
+  return c >= 'a' && c <= 'z' ? 20 : c >= '0' && c <= '9' ? 25 : c >= 'A' && c <= 'Z' ? 30 : c > 0 ? 40 : 15;
+}
+
 static void classify(like_pattern *pattern) {
   int64_t first = 0;
   int64_t end = pattern->size;
@@ -66,6 +79,9 @@ static void classify(like_pattern *pattern) {
                         : (closes ? LIKE_STARTS : LIKE_EQUALS);
   pattern->bytes += first;
   pattern->size = end - first;
+  for (int64_t i = 1; i < pattern->size; i++) {
+    pattern->probe = rarity(pattern->bytes[i]) > rarity(pattern->bytes[pattern->probe]) ? i : pattern->probe;
+  }
 }
 
 static bool match_general(qn_text text, const like_pattern *pattern) {
@@ -98,6 +114,29 @@ static bool match_general(qn_text text, const like_pattern *pattern) {
   return p == pattern->size && t == text.size;
 }
 
+// Looks for the rarest byte of the pattern, which is faster than memmem in short texts; where that byte is
+// frequent after all, memmem takes over, whose time is linear.
+static bool contains(qn_text text, const like_pattern *pattern) {
+  const size_t size = (size_t)pattern->size;
+  if (size == 0) {
+    return true;
+  }
+  const char *at = text.data + pattern->probe;
+  const char *end = text.data + (text.size - pattern->size) + pattern->probe + 1;
+  for (int n_misses = 0; at < end && n_misses < MOST_MISSES; n_misses++) {
+    const char *found = memchr(at, pattern->bytes[pattern->probe], (size_t)(end - at));
+    if (found == NULL) {
+      return false;
+    }
+    if (memcmp(found - pattern->probe, pattern->bytes, size) == 0) {
+      return true;
+    }
+    at = found + 1;
+  }
+  const char *rest = at - pattern->probe;
+  return at < end && memmem(rest, (size_t)(text.data + text.size - rest), pattern->bytes, size) != NULL;
+}
+
 static inline bool match(qn_text text, const like_pattern *pattern) {
   const int64_t size = pattern->size;
   if (pattern->kind == LIKE_GENERAL) {
@@ -114,7 +153,7 @@ static inline bool match(qn_text text, const like_pattern *pattern) {
   case LIKE_ENDS:
     return memcmp(text.data + text.size - size, pattern->bytes, (size_t)size) == 0;
   default:
-    return size == 0 || memmem(text.data, (size_t)text.size, pattern->bytes, (size_t)size) != NULL;
+    return contains(text, pattern);
   }
 }
 
@@ -207,7 +246,7 @@ static qn_status like(qn_call *call, qn_error *err) {
   qn_status status = QN_OK;
   uint8_t *out = call->values;
   qn_buffer work = {0};
-  like_pattern varying;
+  like_pattern varying = {0};
   const like_pattern *pattern = call->expr->data;
   for (int64_t i = 0; i < call->n_rows; i++) {
     if (call->expr->data == NULL) {
@@ -232,7 +271,7 @@ static qn_status ilike(qn_call *call, qn_error *err) {
   qn_buffer work = {0};
   qn_buffer text = {0};
   qn_buffer pattern_text = {0};
-  like_pattern varying;
+  like_pattern varying = {0};
   const like_pattern *pattern = call->expr->data;
   const locale_t locale = qn_utf8_locale_new();
   for (int64_t i = 0; i < call->n_rows; i++) {

@@ -38,7 +38,7 @@ typedef struct replacement {
 } replacement;
 
 static const qn_expr *replace_column(const replacement *by, const qn_expr *expr) {
-  if (by->expressions != NULL) {
+  if (by->new_index == NULL) {
     return by->expressions[expr->column];
   }
   if (by->new_index[expr->column] == expr->column) {

@@ -44,22 +44,25 @@ int qn_char_encode(uint32_t character, char *out) {
   return 4;
 }
 
-static qn_status length(qn_call *call, qn_error *err) {
-  (void)err;
-  int32_t *out = call->values;
-  for (int64_t i = 0; i < call->n_rows; i++) {
-    const qn_text text = qn_arg_text(call, 0, i);
-    out[i] = (int32_t)qn_utf8_length(text.data, text.size);
-  }
-  return QN_OK;
-}
-
 static qn_status octet_length(qn_call *call, qn_error *err) {
   (void)err;
   int32_t *out = call->values;
   const int32_t *offsets = call->args[0].column.offsets;
   for (int64_t i = 0; i < call->n_rows; i++) {
     out[i] = offsets[i + 1] - offsets[i];
+  }
+  return QN_OK;
+}
+
+static qn_status length(qn_call *call, qn_error *err) {
+  int32_t *out = call->values;
+  qn_call_check_ascii(call);
+  if (call->is_ascii) {
+    return octet_length(call, err);
+  }
+  for (int64_t i = 0; i < call->n_rows; i++) {
+    const qn_text text = qn_arg_text(call, 0, i);
+    out[i] = (int32_t)qn_utf8_length(text.data, text.size);
   }
   return QN_OK;
 }
@@ -128,21 +131,31 @@ static qn_status strpos(qn_call *call, qn_error *err) {
   return QN_OK;
 }
 
-static qn_status concat_row(qn_call *call, int64_t row, qn_buffer *scratch, qn_text *out, qn_error *err) {
+// Straight into the result: one check of room a row.
+static qn_status concat(qn_call *call, qn_error *err) {
   qn_status status = QN_OK;
-  for (int k = 0; k < call->n_args; k++) {
-    if (!qn_operand_is_null(&call->args[k], row)) {
-      const qn_text part = qn_arg_text(call, k, row);
-      QN_TRY(qn_buffer_append(scratch, part.data, part.size, err));
+  qn_buffer *bytes = &call->texts.bytes;
+  for (int64_t i = 0; i < call->n_rows; i++) {
+    int64_t size = 0;
+    for (int k = 0; k < call->n_args; k++) {
+      size += qn_operand_is_null(&call->args[k], i) ? 0 : qn_arg_text(call, k, i).size;
     }
+    QN_TRY(qn_column_builder_reserve(&call->texts, 1, size, err));
+    for (int k = 0; k < call->n_args; k++) {
+      const qn_text part = qn_operand_is_null(&call->args[k], i) ? (qn_text){0} : qn_arg_text(call, k, i);
+      if (part.size > 0) {
+        memcpy(bytes->data + bytes->size, part.data, (size_t)part.size);
+        bytes->size += part.size;
+      }
+    }
+    const int32_t end = (int32_t)bytes->size;
+    memcpy(call->texts.values.data + call->texts.values.size, &end, sizeof end);
+    call->texts.values.size += sizeof end;
+    call->texts.n_rows++;
   }
-  *out = qn_buffer_text(scratch);
 
 done:
   return status;
-}
-static qn_status concat(qn_call *call, qn_error *err) {
-  return qn_call_map_texts(call, concat_row, err);
 }
 
 // The first argument between the others.

@@ -48,14 +48,6 @@ done:
   return status;
 }
 
-static bool is_ascii(const uint8_t *bytes, int64_t size) {
-  uint8_t all = 0;
-  for (int64_t i = 0; i < size; i++) {
-    all |= bytes[i];
-  }
-  return all < 0x80;
-}
-
 static void map_ascii(uint8_t *restrict to, const uint8_t *restrict from, int64_t size, uint8_t first) {
   for (int64_t i = 0; i < size; i++) {
     to[i] = (uint8_t)(from[i] ^ ((uint8_t)(from[i] - first) < 26 ? 0x20 : 0));
@@ -80,12 +72,10 @@ done:
 
 static qn_status map_case(qn_call *call, bool is_upper, qn_error *err) {
   qn_status status = QN_OK;
-  const qn_column *column = &call->args[0].column;
   qn_buffer scratch = {0};
   locale_t locale = (locale_t)0;
 
-  if (is_ascii(column->bytes + column->offsets[0],
-               (int64_t)column->offsets[call->n_rows] - column->offsets[0])) {
+  if (qn_column_is_ascii(&call->args[0].column)) {
     return map_ascii_column(call, is_upper, err);
   }
   locale = qn_utf8_locale_new();

@@ -4,10 +4,19 @@
 #include "expr/text_rows.h"
 
 // Characters [first, end), counted from 0.
-static qn_text characters(qn_text text, int64_t first, int64_t end) {
+static qn_text characters(const qn_call *call, qn_text text, int64_t first, int64_t end) {
+  if (call->is_ascii) {
+    first = first < text.size ? first : text.size;
+    end = end < first ? first : end < text.size ? end : text.size;
+    return (qn_text){.data = text.data + first, .size = end - first};
+  }
   const int64_t from = qn_chars_skip(text, first);
   const qn_text rest = {.data = text.data + from, .size = text.size - from};
   return (qn_text){.data = rest.data, .size = qn_chars_skip(rest, end - first)};
+}
+
+static int64_t count_characters(const qn_call *call, qn_text text) {
+  return call->is_ascii ? text.size : qn_utf8_length(text.data, text.size);
 }
 
 static qn_status substr_row(qn_call *call, int64_t row, qn_buffer *scratch, qn_text *out, qn_error *err) {
@@ -22,10 +31,11 @@ static qn_status substr_row(qn_call *call, int64_t row, qn_buffer *scratch, qn_t
     end = start - 1 + size;
   }
   const int64_t first = start > 1 ? start - 1 : 0;
-  *out = characters(qn_arg_text(call, 0, row), first, end > first ? end : first);
+  *out = characters(call, qn_arg_text(call, 0, row), first, end > first ? end : first);
   return QN_OK;
 }
 static qn_status substr(qn_call *call, qn_error *err) {
+  qn_call_check_ascii(call);
   return qn_call_map_texts(call, substr_row, err);
 }
 
@@ -34,11 +44,12 @@ static qn_status left_row(qn_call *call, int64_t row, qn_buffer *scratch, qn_tex
   (void)scratch, (void)err;
   const qn_text text = qn_arg_text(call, 0, row);
   int64_t n = qn_arg_int32(call, 1, row);
-  n = n >= 0 ? n : qn_utf8_length(text.data, text.size) + n;
-  *out = characters(text, 0, n > 0 ? n : 0);
+  n = n >= 0 ? n : count_characters(call, text) + n;
+  *out = characters(call, text, 0, n > 0 ? n : 0);
   return QN_OK;
 }
 static qn_status left(qn_call *call, qn_error *err) {
+  qn_call_check_ascii(call);
   return qn_call_map_texts(call, left_row, err);
 }
 
@@ -46,12 +57,12 @@ static qn_status right_row(qn_call *call, int64_t row, qn_buffer *scratch, qn_te
   (void)scratch, (void)err;
   const qn_text text = qn_arg_text(call, 0, row);
   const int64_t n = qn_arg_int32(call, 1, row);
-  const int64_t skipped = n < 0 ? -n : qn_utf8_length(text.data, text.size) - n;
-  const int64_t from = qn_chars_skip(text, skipped);
-  *out = (qn_text){.data = text.data + from, .size = text.size - from};
+  const int64_t skipped = n < 0 ? -n : count_characters(call, text) - n;
+  *out = characters(call, text, skipped > 0 ? skipped : 0, INT64_MAX);
   return QN_OK;
 }
 static qn_status right(qn_call *call, qn_error *err) {
+  qn_call_check_ascii(call);
   return qn_call_map_texts(call, right_row, err);
 }
 
@@ -179,7 +190,7 @@ static inline __attribute__((always_inline)) qn_status pad(qn_call *call, int64_
   const qn_text fill = call->n_args > 2 ? qn_arg_text(call, 2, row) : (qn_text){.data = " ", .size = 1};
   const int64_t n = qn_utf8_length(text.data, text.size);
   if (wanted <= n || fill.size == 0) {
-    *out = characters(text, 0, wanted > 0 ? wanted : 0);
+    *out = characters(call, text, 0, wanted > 0 ? wanted : 0);
     return QN_OK;
   }
   if (wanted > QN_LONGEST_MADE_TEXT / 4) {

@@ -84,8 +84,10 @@ static const char *read_clock(const char *at, interval_sum *sum) {
     }
     if (n == 2 && *at == '.') {
       double place = 0.1;
-      for (at++; isdigit((unsigned char)*at); at++, place /= 10) {
-        parts[2] += place * (*at - '0');
+      at++;
+      while (isdigit((unsigned char)*at)) {
+        parts[2] += place * (*at++ - '0');
+        place /= 10;
       }
     }
     if (*at != ':') {

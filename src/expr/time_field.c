@@ -27,20 +27,24 @@ static double get_day(int64_t time) {
   return civil_of(time).day;
 }
 static double get_quarter(int64_t time) {
-  return (civil_of(time).month - 1) / 3 + 1; // NOLINT: integer division is meant
+  const int32_t quarter = (civil_of(time).month - 1) / 3;
+  return quarter + 1;
 }
 static double get_decade(int64_t time) {
   return (double)qn_floor_divide(civil_of(time).year, 10);
 }
 static double get_century(int64_t time) {
   const int32_t year = civil_of(time).year;
-  return year > 0 ? (year + 99) / 100 : -((99 - (year - 1)) / 100); // NOLINT: integer division is meant
+  const int32_t century = year > 0 ? (year + 99) / 100 : -((99 - (year - 1)) / 100);
+  return century;
 }
 static double get_hour(int64_t time) {
-  return (double)(qn_time_clock(time) / (3600 * qn_second_us));
+  const int64_t hours = qn_time_clock(time) / (3600 * qn_second_us);
+  return (double)hours;
 }
 static double get_minute(int64_t time) {
-  return (double)(qn_time_clock(time) / (60 * qn_second_us) % 60);
+  const int64_t minutes = qn_time_clock(time) / (60 * qn_second_us);
+  return (double)(minutes % 60);
 }
 static double get_second(int64_t time) {
   return (double)(qn_time_clock(time) % (60 * qn_second_us)) / 1e6;
@@ -76,7 +80,8 @@ static civil thursday_of(int64_t time, int32_t *days) {
 static double get_week(int64_t time) {
   int32_t days = 0;
   const civil date = thursday_of(time, &days);
-  return (days - qn_days_from_civil(date.year, 1, 1)) / 7 + 1; // NOLINT: integer division is meant
+  const int32_t week = (days - qn_days_from_civil(date.year, 1, 1)) / 7;
+  return week + 1;
 }
 static double get_isoyear(int64_t time) {
   int32_t days = 0;

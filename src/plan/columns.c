@@ -80,8 +80,8 @@ done:
   return status;
 }
 
-qn_status qn_plan_keep_columns(const qn_dataset *in, const int *columns, int n_columns, const qn_dataset **out,
-                               qn_error *err) {
+qn_status qn_plan_keep_columns(const qn_dataset *in, const int *columns, int n_columns,
+                               const qn_dataset **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_plan *plan = in->plan;
   bool is_same = n_columns == in->schema->n_columns;

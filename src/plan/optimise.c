@@ -3,8 +3,8 @@
 #include "base/check.h"
 #include "plan/rewrite.h"
 
-qn_status qn_plan_copy_node(const qn_dataset *node, const qn_dataset *a, const qn_dataset *b, qn_dataset **out,
-                            qn_error *err) {
+qn_status qn_plan_copy_node(const qn_dataset *node, const qn_dataset *a, const qn_dataset *b,
+                            qn_dataset **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_dataset *copy = qn_plan_node(node->plan, node->kind, a, b, node->text);
 

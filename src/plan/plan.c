@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Making nodes. Everything a node points at lives in the plan's arena, except schemas, sources and batches, which are
-// counted by reference or owned and are given up when the plan is released.
+// Making nodes. Everything a node points at lives in the plan's arena, except schemas, sources and batches,
+// which are counted by reference or owned and are given up when the plan is released.
 #include "plan/plan.h"
 
 #include <string.h>

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lazy dataflow. A plan owns its nodes (datasets); a node never changes once made. Building, checking, rewriting
-// and explaining need no MPI. A node that could not be made has status != QN_OK; the plan keeps the first error.
+// The lazy dataflow. A plan owns its nodes (datasets); a node never changes once made. Building, checking,
+// rewriting and explaining need no MPI. A node that could not be made has status != QN_OK; the plan keeps the
+// first error.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <quern/dataset.h>
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "column/source.h"
 #include "expr/expr.h"
-#include <quern/dataset.h>
 
 /// X(enum value, name in explain)
 #define QN_NODE_LIST(X)                                                                                      \
@@ -46,8 +47,8 @@ typedef struct qn_plan qn_plan;
 /// Rows that a cache node holds on this rank, made and read by the executor.
 typedef struct qn_cached qn_cached;
 
-// The verbs turn key, order and argument expressions into columns of a select below the node, so that all nodes but
-// filter, select and join speak of columns only.
+// The verbs turn key, order and argument expressions into columns of a select below the node, so that all
+// nodes but filter, select and join speak of columns only.
 
 typedef struct qn_order_column {
   int column; // of the input
@@ -79,49 +80,50 @@ typedef struct qn_plan_function {
 struct qn_dataset {
   qn_plan *plan;
   qn_node_kind kind;
-  int id;              // order of making, from 0
-  qn_status status;    // not QN_OK: the node carries plan->error
-  qn_schema *schema;   // of its rows; NULL if status is not QN_OK
+  int id;            // order of making, from 0
+  qn_status status;  // not QN_OK: the node carries plan->error
+  qn_schema *schema; // of its rows; NULL if status is not QN_OK
   int n_inputs;
   const qn_dataset *inputs[2]; // join: left, right
-  const char *text;    // the arguments as the user wrote them, for explain
+  const char *text;            // the arguments as the user wrote them, for explain
 
   // What each kind needs; the rest is zero.
-  const qn_source *source;            // source
-  const int *columns;                 // source: which of its columns, [schema->n_columns]
-  const qn_bound *bounds;             // source
+  const qn_source *source; // source
+  const int *columns;      // source: which of its columns, [schema->n_columns]
+  const qn_bound *bounds;  // source
   int n_bounds;
-  qn_batch *const *batches;           // local
+  qn_batch *const *batches; // local
   int64_t n_batches;
-  const qn_expr *const *conditions;   // filter: all must hold
+  const qn_expr *const *conditions; // filter: all must hold
   int n_conditions;
-  const qn_expr *condition;           // join: extra, over left then right columns; or NULL
-  const qn_named_expr *exprs;         // select
+  const qn_expr *condition;   // join: extra, over left then right columns; or NULL
+  const qn_named_expr *exprs; // select
   int n_exprs;
-  const int *keys;                    // shuffle (hash), reduce, combine, group, distinct, window: columns of the input
+  const int *keys; // shuffle (hash), reduce, combine, group, distinct, window: columns of the input
   int n_keys;
-  const qn_order_column *order;       // sort, top, shuffle (range), group, window
+  const qn_order_column *order; // sort, top, shuffle (range), group, window
   int n_order;
   const qn_plan_aggregate *aggregates; // reduce
   int n_aggregates;
-  const qn_plan_function *functions;  // window
+  const qn_plan_function *functions; // window
   int n_functions;
-  const int *left_keys, *right_keys;  // join, [n_keys]: columns of its inputs, of pairwise equal types
-  const bool *key_is_using;           // join, [n_keys]: the left's column takes the right's value where the left has no row
+  const int *left_keys, *right_keys; // join, [n_keys]: columns of its inputs, of pairwise equal types
+  const bool
+      *key_is_using; // join, [n_keys]: the left's column takes the right's value where the left has no row
   qn_join_kind join_kind;
-  const int *right_columns;           // join: which columns of the right follow the left's, [n_right_columns]
+  const int *right_columns; // join: which columns of the right follow the left's, [n_right_columns]
   int n_right_columns;
   qn_shuffle_kind shuffle_kind;
-  int64_t n;                          // limit, top, generate: rows
-  double fraction;                    // sample
+  int64_t n;       // limit, top, generate: rows
+  double fraction; // sample
   uint64_t seed;
-  qn_map_fn map;                      // callbacks, with ctx
+  qn_map_fn map; // callbacks, with ctx
   qn_partition_fn partition;
   qn_combine_fn combine;
   qn_group_fn group;
   qn_generate_fn generate;
   void *ctx;
-  qn_cached **cached;                 // cache: shared by copies of the node; *cached NULL: not yet made
+  qn_cached **cached; // cache: shared by copies of the node; *cached NULL: not yet made
 
   // What the node owns; copies of it made by the rewriting point at the same things without owning them.
   qn_source *owned_source;
@@ -143,11 +145,13 @@ struct qn_plan {
 
 /// A zeroed plan in *plan.
 void qn_plan_init(qn_plan *plan, qn_job *job);
-/// Frees schemas, sources, batches and the arena; leaves cached rows to the executor, which frees them before.
+/// Frees schemas, sources, batches and the arena; leaves cached rows to the executor, which frees them
+/// before.
 void qn_plan_release(qn_plan *plan);
 /// Keeps the first error of a plan; returns status.
 qn_status qn_plan_fail(qn_plan *plan, qn_status status, const qn_error *err);
-/// A new node with inputs (may be NULL); NULL only if there is no memory. Its status is that of the first invalid input.
+/// A new node with inputs (may be NULL); NULL only if there is no memory. Its status is that of the first
+/// invalid input.
 qn_dataset *qn_plan_node(qn_plan *plan, qn_node_kind kind, const qn_dataset *a, const qn_dataset *b,
                          const char *text);
 /// Ends the making of a node: a failure is kept in the plan and in the node.
@@ -159,8 +163,8 @@ qn_dataset *qn_plan_source_take(qn_plan *plan, qn_source *source);
 /// unchanged; new nodes are made in the plan. The columns of the result are those of root, in order.
 qn_status qn_plan_optimise(const qn_dataset *root, const qn_dataset **out, qn_error *err);
 
-/// True if the rows of a node have an order that does not depend on the number of ranks, provided sources are read in
-/// order: rank 0's rows before rank 1's, each rank's in the order it gives them.
+/// True if the rows of a node have an order that does not depend on the number of ranks, provided sources are
+/// read in order: rank 0's rows before rank 1's, each rank's in the order it gives them.
 bool qn_plan_has_order(const qn_dataset *node);
 /// True if rows with equal values in `columns` (of the node's schema) are on one rank already.
 bool qn_plan_is_partitioned(const qn_dataset *node, const int *columns, int n_columns);

@@ -71,8 +71,8 @@ static bool passes_rows(const qn_dataset *node) {
          node->kind == QN_NODE_CACHE;
 }
 
-// Such a node leaves its rows where they are if its input is partitioned well enough for it (see exec/build.c); then they
-// are hashed as the input is.
+// Such a node leaves its rows where they are if its input is partitioned well enough for it (see
+// exec/build.c); then they are hashed as the input is.
 static bool stays_in_place(const qn_dataset *node) {
   const int *keys = node->keys;
   return (node->kind == QN_NODE_REDUCE || node->kind == QN_NODE_COMBINE || node->kind == QN_NODE_WINDOW ||

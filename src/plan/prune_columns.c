@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Column pruning, top-down: each node is asked for the columns that are needed of it and gives back a copy that has
-// at least those, with a map from its old columns to the new ones (-1: gone).
+// Column pruning, top-down: each node is asked for the columns that are needed of it and gives back a copy
+// that has at least those, with a map from its old columns to the new ones (-1: gone).
 #include <string.h>
 
 #include "base/check.h"
@@ -180,7 +180,8 @@ static qn_status prune_reduce(const qn_dataset *node, const bool *needed, pruned
   bool *below = new_flags(node->inputs[0], false);
   int *map = new_map(node);
   int *kept = qn_arena_alloc(arena, (int64_t)sizeof *kept * (node->schema->n_columns + 1));
-  qn_plan_aggregate *aggregates = qn_arena_alloc(arena, (int64_t)sizeof *aggregates * (node->n_aggregates + 1));
+  qn_plan_aggregate *aggregates =
+      qn_arena_alloc(arena, (int64_t)sizeof *aggregates * (node->n_aggregates + 1));
   int n = 0;
 
   QN_REQUIRE(below != NULL && map != NULL && kept != NULL && aggregates != NULL, err, QN_ERR_MEMORY,
@@ -255,8 +256,8 @@ done:
 }
 
 // Schema and condition of a join whose inputs have become `left` and `right`.
-static qn_status finish_join(const qn_dataset *node, const pruned *left, const pruned *right, const int *kept_right,
-                             int n_kept_right, pruned *out, qn_error *err) {
+static qn_status finish_join(const qn_dataset *node, const pruned *left, const pruned *right,
+                             const int *kept_right, int n_kept_right, pruned *out, qn_error *err) {
   qn_status status = QN_OK;
   qn_arena *arena = &node->plan->arena;
   qn_dataset *copy = NULL;
@@ -294,7 +295,8 @@ static qn_status finish_join(const qn_dataset *node, const pruned *left, const p
   copy->left_keys = remap_columns(node, node->left_keys, node->n_keys, left->map);
   copy->right_keys = remap_columns(node, node->right_keys, node->n_keys, right->map);
   copy->condition = node->condition == NULL ? NULL : qn_expr_remap(node->condition, both, arena);
-  QN_REQUIRE(copy->left_keys != NULL && copy->right_keys != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
+  QN_REQUIRE(copy->left_keys != NULL && copy->right_keys != NULL, err, QN_ERR_MEMORY,
+             "no memory for a plan node");
   *out = (pruned){.node = copy, .map = map};
 
 done:
@@ -334,14 +336,16 @@ static qn_status prune(const qn_dataset *node, const bool *needed, pruned *out, 
   case QN_NODE_SORT:
     return prune_passing(node, needed, out, err);
   case QN_NODE_SHUFFLE:
-    return node->shuffle_kind == QN_SHUFFLE_OWN ? keep_all(node, out, err) : prune_passing(node, needed, out, err);
+    return node->shuffle_kind == QN_SHUFFLE_OWN ? keep_all(node, out, err)
+                                                : prune_passing(node, needed, out, err);
   case QN_NODE_CACHE:
     if (*node->cached != NULL) { // filled: what lies below will not run
       *out = (pruned){.node = node, .map = new_map(node)};
       return out->map == NULL ? qn_fail(err, QN_ERR_MEMORY, "no memory for a plan node") : QN_OK;
     }
     return keep_all(node, out, err);
-  default: // all columns decide the result: callbacks, distinct, and orders that break ties by the other columns
+  default: // all columns decide the result: callbacks, distinct, and orders that break ties by the other
+           // columns
     return keep_all(node, out, err);
   }
 }

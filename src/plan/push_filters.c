@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Filter push-down. A condition travels down as a conjunct over the columns of the node it has reached. Conditions
-// that can fail (division, casts) stay where they were written, so that a plan never fails on rows that it would not
-// have looked at.
+// Filter push-down. A condition travels down as a conjunct over the columns of the node it has reached.
+// Conditions that can fail (division, casts) stay where they were written, so that a plan never fails on rows
+// that it would not have looked at.
 #include <string.h>
 
 #include "base/check.h"
@@ -21,7 +21,8 @@ static conjuncts new_conjuncts(qn_plan *plan, int capacity) {
 }
 
 // A filter above `in`, or `in` itself if there is nothing to check.
-static qn_status put_filter(const qn_dataset *in, conjuncts conditions, const qn_dataset **out, qn_error *err) {
+static qn_status put_filter(const qn_dataset *in, conjuncts conditions, const qn_dataset **out,
+                            qn_error *err) {
   qn_status status = QN_OK;
   qn_arena *arena = &in->plan->arena;
 
@@ -44,7 +45,8 @@ done:
   return status;
 }
 
-static qn_status push_filter_node(const qn_dataset *node, conjuncts above, const qn_dataset **out, qn_error *err) {
+static qn_status push_filter_node(const qn_dataset *node, conjuncts above, const qn_dataset **out,
+                                  qn_error *err) {
   qn_status status = QN_OK;
   qn_plan *plan = node->plan;
   const qn_dataset *input = NULL;
@@ -87,8 +89,8 @@ static qn_status push_below_select(const qn_dataset *node, conjuncts above, cons
   const qn_expr **exprs = qn_arena_alloc(&plan->arena, (int64_t)sizeof *exprs * (n_columns + 1));
   bool *used = qn_arena_alloc(&plan->arena, n_columns + 1);
 
-  QN_REQUIRE(exprs != NULL && used != NULL && moving.items != NULL && staying.items != NULL, err, QN_ERR_MEMORY,
-             "no memory for a plan node");
+  QN_REQUIRE(exprs != NULL && used != NULL && moving.items != NULL && staying.items != NULL, err,
+             QN_ERR_MEMORY, "no memory for a plan node");
   for (int i = 0; i < n_columns; i++) {
     exprs[i] = node->exprs[i].expr;
   }
@@ -114,8 +116,8 @@ done:
   return status;
 }
 
-// Columns [first, first + n) of a node are columns 0 .. n - 1 of an input (or those `places` names): a condition that reads only
-// them can go there.
+// Columns [first, first + n) of a node are columns 0 .. n - 1 of an input (or those `places` names): a
+// condition that reads only them can go there.
 static const qn_expr *move_to_input(const qn_dataset *node, const qn_expr *condition, int first, int n,
                                     const int *places) {
   qn_arena *arena = &node->plan->arena;
@@ -137,7 +139,8 @@ static const qn_expr *move_to_input(const qn_dataset *node, const qn_expr *condi
   return qn_expr_remap(condition, index, arena);
 }
 
-static qn_status push_below_join(const qn_dataset *node, conjuncts above, const qn_dataset **out, qn_error *err) {
+static qn_status push_below_join(const qn_dataset *node, conjuncts above, const qn_dataset **out,
+                                 qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *inputs[2] = {NULL, NULL};
   qn_dataset *copy = NULL;
@@ -150,9 +153,10 @@ static qn_status push_below_join(const qn_dataset *node, conjuncts above, const 
 
   for (int i = 0; i < above.n; i++) {
     const qn_expr *left = to_left ? move_to_input(node, above.items[i], 0, n_left, NULL) : NULL;
-    const qn_expr *right = to_right && left == NULL ? move_to_input(node, above.items[i], n_left,
-                                                                    node->n_right_columns, node->right_columns)
-                                                    : NULL;
+    const qn_expr *right =
+        to_right && left == NULL
+            ? move_to_input(node, above.items[i], n_left, node->n_right_columns, node->right_columns)
+            : NULL;
     if (left != NULL) {
       sides[0].items[sides[0].n++] = left;
     } else if (right != NULL) {
@@ -199,7 +203,8 @@ done:
 }
 
 // A source gets the bounds it may use; the filter stays above it.
-static qn_status bound_source(const qn_dataset *node, conjuncts above, const qn_dataset **out, qn_error *err) {
+static qn_status bound_source(const qn_dataset *node, conjuncts above, const qn_dataset **out,
+                              qn_error *err) {
   qn_status status = QN_OK;
   qn_dataset *copy = NULL;
 
@@ -244,7 +249,8 @@ static qn_status push(const qn_dataset *node, conjuncts conditions, const qn_dat
   case QN_NODE_SORT:
     return push_below_one(node, n_columns, NULL, conditions, out, err);
   case QN_NODE_SHUFFLE:
-    return push_below_one(node, node->shuffle_kind == QN_SHUFFLE_OWN ? 0 : n_columns, NULL, conditions, out, err);
+    return push_below_one(node, node->shuffle_kind == QN_SHUFFLE_OWN ? 0 : n_columns, NULL, conditions, out,
+                          err);
   default:
     return push_below_one(node, 0, NULL, conditions, out, err);
   }

@@ -4,8 +4,8 @@
 #include "plan/plan.h"
 
 /// A copy of a node with other inputs (n_inputs of them) that owns nothing but a reference to its schema.
-qn_status qn_plan_copy_node(const qn_dataset *node, const qn_dataset *a, const qn_dataset *b, qn_dataset **out,
-                            qn_error *err);
+qn_status qn_plan_copy_node(const qn_dataset *node, const qn_dataset *a, const qn_dataset *b,
+                            qn_dataset **out, qn_error *err);
 /// Gives a copy another schema (taken).
 void qn_plan_set_schema_take(qn_dataset *node, qn_schema *schema);
 

@@ -29,8 +29,8 @@ static qn_status bind_join_keys(const qn_dataset *left, const qn_dataset *right,
   plan->right_keys = qn_arena_alloc(arena, (int64_t)sizeof(int) * (n + 1));
   plan->right_columns = qn_arena_alloc(arena, (int64_t)sizeof(int) * (right->schema->n_columns + 1));
   plan->key_is_using = qn_arena_alloc(arena, (int64_t)sizeof(bool) * (n + 1));
-  QN_REQUIRE(exprs != NULL && plan->left_keys != NULL && plan->right_keys != NULL && plan->right_columns != NULL &&
-                 plan->key_is_using != NULL,
+  QN_REQUIRE(exprs != NULL && plan->left_keys != NULL && plan->right_keys != NULL &&
+                 plan->right_columns != NULL && plan->key_is_using != NULL,
              err, QN_ERR_MEMORY, "no memory for a plan node");
   for (int i = 0; i < n; i++) {
     exprs[i] = keys[i].left;
@@ -43,13 +43,15 @@ static qn_status bind_join_keys(const qn_dataset *left, const qn_dataset *right,
     plan->key_is_using[i] = keys[i].using_name != NULL;
     QN_REQUIRE(!plan->key_is_using[i] || (kind != QN_JOIN_RIGHT && kind != QN_JOIN_FULL) ||
                    plan->left_keys[i] < left->schema->n_columns,
-               err, QN_ERR_TYPE, "join: column '%s' has different types on the two sides; cast one with qn_select",
+               err, QN_ERR_TYPE,
+               "join: column '%s' has different types on the two sides; cast one with qn_select",
                keys[i].using_name);
   }
   for (int c = 0; c < right->schema->n_columns; c++) {
     bool is_key = false;
     for (int i = 0; i < n; i++) {
-      is_key = is_key || (keys[i].using_name != NULL && strcmp(keys[i].using_name, right->schema->fields[c].name) == 0);
+      is_key = is_key ||
+               (keys[i].using_name != NULL && strcmp(keys[i].using_name, right->schema->fields[c].name) == 0);
     }
     if (!is_key) {
       plan->right_columns[plan->n_right_columns++] = c;
@@ -142,7 +144,8 @@ QN_API qn_dataset *qn_join(qn_dataset *left, qn_dataset *right, qn_join_kind kin
   return (qn_dataset *)(uintptr_t)out;
 }
 
-// What a window is bound to, and its expressions one behind the other: partition, order, arguments and fallbacks.
+// What a window is bound to, and its expressions one behind the other: partition, order, arguments and
+// fallbacks.
 typedef struct window_plan {
   qn_named_expr *keys;
   qn_sort_key *sort_keys;
@@ -163,13 +166,14 @@ static int add_expr(window_plan *plan, const qn_expr *expr) {
   return plan->n_exprs++;
 }
 
-static qn_status bind_window(const qn_dataset *in, const char *partition, const char *order, const char *functions,
-                             window_plan *plan, qn_error *err) {
+static qn_status bind_window(const qn_dataset *in, const char *partition, const char *order,
+                             const char *functions, window_plan *plan, qn_error *err) {
   qn_status status = QN_OK;
   qn_arena *arena = &in->plan->arena;
 
   if (partition != NULL && partition[0] != '\0') {
-    QN_TRY(qn_expr_bind_list(partition, "window partition", in->schema, arena, &plan->keys, &plan->n_keys, err));
+    QN_TRY(
+        qn_expr_bind_list(partition, "window partition", in->schema, arena, &plan->keys, &plan->n_keys, err));
   }
   if (order != NULL && order[0] != '\0') {
     QN_TRY(qn_sort_keys_bind(order, in->schema, arena, &plan->sort_keys, &plan->n_order, err));
@@ -219,8 +223,8 @@ done:
   return status;
 }
 
-static qn_status plan_window(const qn_dataset *in, const char *partition, const char *order, const char *functions,
-                             const char *text, const qn_dataset **out, qn_error *err) {
+static qn_status plan_window(const qn_dataset *in, const char *partition, const char *order,
+                             const char *functions, const char *text, const qn_dataset **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_arena *arena = &in->plan->arena;
   window_plan plan = {0};
@@ -241,7 +245,8 @@ static qn_status plan_window(const qn_dataset *in, const char *partition, const 
     order_columns[i].order = plan.sort_keys[i].order;
   }
   for (int i = 0; i < plan.n; i++) {
-    fields[n_with + i] = (qn_field){.name = (char *)(uintptr_t)plan.planned[i].name, .type = plan.planned[i].type};
+    fields[n_with + i] =
+        (qn_field){.name = (char *)(uintptr_t)plan.planned[i].name, .type = plan.planned[i].type};
   }
   for (int c = 0; c < n_in + plan.n; c++) {
     kept[c] = c < n_in ? c : c - n_in + n_with; // without the hidden columns between
@@ -259,7 +264,8 @@ done:
   return status;
 }
 
-QN_API qn_dataset *qn_window(qn_dataset *in, const char *partition, const char *order, const char *functions) {
+QN_API qn_dataset *qn_window(qn_dataset *in, const char *partition, const char *order,
+                             const char *functions) {
   qn_error err = {0};
   const qn_dataset *out = NULL;
 

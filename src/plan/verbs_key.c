@@ -47,7 +47,8 @@ static qn_status bind_order(const qn_dataset *in, const char *text, const qn_dat
   qn_order_column *order = qn_arena_alloc(arena, (int64_t)sizeof *order * n);
   const qn_expr **exprs = qn_arena_alloc(arena, (int64_t)sizeof *exprs * n);
   int *columns = qn_arena_alloc(arena, (int64_t)sizeof *columns * n);
-  QN_REQUIRE(order != NULL && exprs != NULL && columns != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
+  QN_REQUIRE(order != NULL && exprs != NULL && columns != NULL, err, QN_ERR_MEMORY,
+             "no memory for a plan node");
   for (int i = 0; i < n; i++) {
     exprs[i] = keys[i].expr;
   }
@@ -114,7 +115,8 @@ done:
 }
 
 // The nodes of which order is all there is: sort, top, shuffle by range.
-static qn_dataset *ordered_node(qn_dataset *in, qn_node_kind kind, const char *what, const char *keys, int64_t n) {
+static qn_dataset *ordered_node(qn_dataset *in, qn_node_kind kind, const char *what, const char *keys,
+                                int64_t n) {
   qn_status status = QN_OK;
   qn_error err = {0};
   const qn_dataset *with = in;
@@ -203,8 +205,9 @@ done:
   return status;
 }
 
-// If all aggregates are over the distinct values of the same expression, the pairs of key and value are made distinct
-// first, which every rank does for its own rows before anything is sent; then the aggregates are ordinary ones.
+// If all aggregates are over the distinct values of the same expression, the pairs of key and value are made
+// distinct first, which every rank does for its own rows before anything is sent; then the aggregates are
+// ordinary ones.
 static qn_status lift_distinct(const qn_aggregate *bound, int n, int n_keys, qn_plan_aggregate *planned,
                                const qn_dataset **input, qn_error *err) {
   qn_status status = QN_OK;
@@ -221,8 +224,9 @@ static qn_status lift_distinct(const qn_aggregate *bound, int n, int n_keys, qn_
     can_lift = can_lift && bound[i].is_distinct && bound[i].filter == NULL &&
                strcmp(qn_expr_text(bound[i].argument), qn_expr_text(bound[0].argument)) == 0;
   }
-  QN_REQUIRE(!has_distinct || !has_first, err, QN_ERR_ARG,
-             "reduce: first() together with an aggregate of distinct values; make it two reduces and join them");
+  QN_REQUIRE(
+      !has_distinct || !has_first, err, QN_ERR_ARG,
+      "reduce: first() together with an aggregate of distinct values; make it two reduces and join them");
   if (!can_lift) {
     goto done;
   }
@@ -262,7 +266,8 @@ static qn_status plan_reduce(const qn_dataset *in, const char *keys, const char 
   qn_plan_aggregate *planned = qn_arena_alloc(arena, (int64_t)sizeof *planned * (n + 1));
   int *columns = qn_arena_alloc(arena, (int64_t)sizeof *columns * (n_keys + 1));
   qn_field *fields = qn_arena_alloc(arena, (int64_t)sizeof *fields * (n_keys + n));
-  QN_REQUIRE(planned != NULL && columns != NULL && fields != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
+  QN_REQUIRE(planned != NULL && columns != NULL && fields != NULL, err, QN_ERR_MEMORY,
+             "no memory for a plan node");
   QN_TRY(reduce_input(in, key_exprs, n_keys, bound, n, planned, &input, err));
   QN_TRY(lift_distinct(bound, n, n_keys, planned, &input, err));
   for (int k = 0; k < n_keys; k++) {

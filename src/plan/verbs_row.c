@@ -71,8 +71,8 @@ QN_API qn_dataset *qn_sample(qn_dataset *in, double fraction, uint64_t seed) {
   if (node == NULL || node->status != QN_OK) {
     return node;
   }
-  QN_REQUIRE(fraction >= 0 && fraction <= 1, &err, QN_ERR_ARG, "sample: the fraction is %g, not between 0 and 1",
-             fraction);
+  QN_REQUIRE(fraction >= 0 && fraction <= 1, &err, QN_ERR_ARG,
+             "sample: the fraction is %g, not between 0 and 1", fraction);
   node->text = qn_arena_printf(&in->plan->arena, "%g, seed %llu", fraction, (unsigned long long)seed);
   node->fraction = fraction;
   node->seed = seed;
@@ -98,7 +98,8 @@ QN_API qn_dataset *qn_union(qn_dataset *a, qn_dataset *b) {
     QN_TRY(qn_schema_print(b->schema, &right, &err));
     QN_TRY(qn_buffer_terminate(&right, &err));
     QN_REQUIRE(false, &err, QN_ERR_TYPE,
-               "union: the two have different columns\n  first:  %s\n  second: %s\nbring them in line with qn_select",
+               "union: the two have different columns\n  first:  %s\n  second: %s\nbring them in line with "
+               "qn_select",
                (const char *)left.data, (const char *)right.data);
   }
   node->schema = qn_schema_share(a->schema);

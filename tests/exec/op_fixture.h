@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operator tests through the public interface: every rank knows all rows, gives its share of them to a job, and
-// compares what the job collects with what it computed itself.
+// Operator tests through the public interface: every rank knows all rows, gives its share of them to a job,
+// and compares what the job collects with what it computed itself.
 #pragma once
 #include <stdio.h>
+#include <quern/quern.h>
 #include "base/memory.h"
 #include "column/builder.h"
 #include "comm/comm.h"
 #include "kernel/sort_rows.h"
 #include "kit/kit.h"
-#include <quern/quern.h>
 
 /// A job with a memory budget ("" for the default one).
 static inline qn_job *fixture_open(const char *memory) {
@@ -44,7 +44,8 @@ static inline qn_dataset *fixture_dataset(qn_job *job, const char *schema, const
 }
 
 /// `batch` sorted by columns columns[0 .. n - 1], then by all others.
-static inline qn_batch *fixture_sorted(const qn_batch *batch, const int *columns, const qn_order *orders, int n) {
+static inline qn_batch *fixture_sorted(const qn_batch *batch, const int *columns, const qn_order *orders,
+                                       int n) {
   const qn_column *keys[64];
   qn_order all[64] = {{false, false}};
   int32_t *rows = calloc((size_t)batch->n_rows + 1, sizeof *rows);

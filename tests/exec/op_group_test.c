@@ -65,7 +65,8 @@ static qn_batch *count_keys(const qn_batch *rows, int64_t least_rows) {
   QN_CHECK_OK(qn_schema_parse("k int32, n int64", &counts, &kit_error));
   QN_CHECK_OK(qn_appender_new(counts, &appender, &kit_error));
   for (int64_t first = 0, end = 0; first < sorted->n_rows; first = end) {
-    for (end = first; end < sorted->n_rows && qn_column_is_null(keys, end) == qn_column_is_null(keys, first) &&
+    for (end = first; end < sorted->n_rows &&
+                      qn_column_is_null(keys, end) == qn_column_is_null(keys, first) &&
                       (qn_column_is_null(keys, end) || key_of(sorted, end) == key_of(sorted, first));) {
       end++;
     }
@@ -143,7 +144,8 @@ static void one_key_may_have_very_many_rows(void) {
   qn_dataset *rows = qn_generate(job, "k int32, o int64", 100000, make_rows, NULL);
   qn_batch *wanted = kit_batch("sum int64, risen int64", "4950000|0\n4995000000|0\n");
 
-  fixture_check(job, qn_sort(qn_group_by(rows, "k", "o desc", add_up, NULL, "sum int64, risen int64"), "sum"), wanted);
+  fixture_check(job, qn_sort(qn_group_by(rows, "k", "o desc", add_up, NULL, "sum int64, risen int64"), "sum"),
+                wanted);
   fixture_close(job);
   qn_batch_free(wanted);
 }
@@ -186,7 +188,8 @@ static qn_job *run_failing(qn_group_fn fn) {
 
 static void failures_of_the_callback_stop_the_job(void) {
   fixture_check_failed(run_failing(fails_with_reason), QN_ERR_CALLBACK, "key 13 is cursed");
-  fixture_check_failed(run_failing(fails_plainly), QN_ERR_CALLBACK, "the group callback returned 'value out of range");
+  fixture_check_failed(run_failing(fails_plainly), QN_ERR_CALLBACK,
+                       "the group callback returned 'value out of range");
   fixture_check_failed(run_failing(appends_wrongly), QN_ERR_TYPE, "column 'a'");
 }
 

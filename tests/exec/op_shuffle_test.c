@@ -42,7 +42,8 @@ static int check_places(const qn_batch *found, bool is_ascending) {
     const bool is_null = qn_column_is_null(keys, row);
     const bool is_same = is_null == qn_column_is_null(keys, row - 1) &&
                          (is_null || qn_column_int32(keys, row) == qn_column_int32(keys, row - 1));
-    const int32_t step = qn_column_int32(&found->columns[2], row) - qn_column_int32(&found->columns[2], row - 1);
+    const int32_t step =
+        qn_column_int32(&found->columns[2], row) - qn_column_int32(&found->columns[2], row - 1);
     is_right = is_right && (!is_same || step == 0) && (!is_ascending || step >= 0);
     n_ranks += step != 0;
   }
@@ -83,7 +84,8 @@ static void range_of_few_rows_and_none_is_well(void) {
     kit_random random = {.state = 5};
     qn_batch *rows = kit_random_batch(&random, schema, n);
     qn_job *job = fixture_open("");
-    qn_batch *found = collect_places(job, qn_shuffle_range(fixture_dataset(job, schema, rows), "k desc"), rows);
+    qn_batch *found =
+        collect_places(job, qn_shuffle_range(fixture_dataset(job, schema, rows), "k desc"), rows);
     fixture_close(job);
     qn_batch_free(found);
     qn_batch_free(rows);
@@ -104,7 +106,8 @@ static void own_function_decides(void) {
   kit_random random = {.state = 6};
   qn_batch *rows = kit_random_batch(&random, schema, 20000);
   qn_job *job = fixture_open("");
-  qn_batch *found = collect_places(job, qn_shuffle_by(fixture_dataset(job, schema, rows), by_row, NULL), rows);
+  qn_batch *found =
+      collect_places(job, qn_shuffle_by(fixture_dataset(job, schema, rows), by_row, NULL), rows);
   bool is_right = true;
 
   if (qn_job_rank(job) == 0) {

@@ -18,8 +18,8 @@ static void check_sort(int64_t n_rows, const char *keys, const int *columns, con
 
 static void many_rows_are_sorted_over_the_ranks(void) {
   check_sort(30000, "d desc", (int[]){3}, (qn_order[]){{true, true}}, 1, "");
-  check_sort(30000, "b nulls first, c desc nulls last", (int[]){1, 2}, (qn_order[]){{false, true}, {true, false}}, 2,
-             "");
+  check_sort(30000, "b nulls first, c desc nulls last", (int[]){1, 2},
+             (qn_order[]){{false, true}, {true, false}}, 2, "");
 }
 
 static void few_rows_are_sorted_by_one_rank(void) {

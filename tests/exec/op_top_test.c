@@ -57,8 +57,9 @@ static void check_ties(int64_t n_rows, int64_t n) {
   qn_batch *found = NULL;
   bool is_right = true;
 
-  QN_CHECK_INT(qn_collect(qn_top(qn_generate(job, "k int64, i int64", n_rows, make_rows, NULL), "k", n), &found),
-               QN_OK);
+  QN_CHECK_INT(
+      qn_collect(qn_top(qn_generate(job, "k int64, i int64", n_rows, make_rows, NULL), "k", n), &found),
+      QN_OK);
   if (qn_job_rank(job) == 0) {
     QN_CHECK_INT(found->n_rows, n);
     for (int64_t row = 0; row < found->n_rows; row++) {

@@ -3,9 +3,9 @@
 #include "exec/op_fixture.h"
 
 static const char *const schema = "p int32, o int32, v int64, x float64, t utf8, id int64";
-static const char *const result_schema =
-    "id int64, rn int64, rk int64, dr int64, lg int64, ld utf8, fv utf8, lv int64, n int64, nv int64, sv int64, "
-    "sx float64, av float64, mt utf8, mx float64";
+static const char *const result_schema = "id int64, rn int64, rk int64, dr int64, lg int64, ld utf8, fv "
+                                         "utf8, lv int64, n int64, nv int64, sv int64, "
+                                         "sx float64, av float64, mt utf8, mx float64";
 static const char *const functions =
     "row_number() as rn, rank() as rk, dense_rank() as dr, lag(v, 2) as lg, lead(t, 3, 'none') as ld, "
     "first_value(t) as fv, last_value(v) as lv, count(*) as n, count(v) as nv, sum(v) as sv, sum(x) as sx, "
@@ -25,12 +25,14 @@ static qn_batch *make_rows(int64_t n_rows, int64_t n_partitions, int64_t n_order
     const int64_t p = kit_random_below(&random, n_partitions);
     const char *word = words[kit_random_below(&random, 6)];
     p == 0 ? qn_append_null(appender) : qn_append_int32(appender, (int32_t)p);
-    kit_random_below(&random, 8) == 0 ? qn_append_null(appender)
-                                      : qn_append_int32(appender, (int32_t)kit_random_below(&random, n_orders));
+    kit_random_below(&random, 8) == 0
+        ? qn_append_null(appender)
+        : qn_append_int32(appender, (int32_t)kit_random_below(&random, n_orders));
     kit_random_below(&random, 8) == 0 ? qn_append_null(appender)
                                       : qn_append_int64(appender, kit_random_below(&random, 1000) - 500);
-    kit_random_below(&random, 8) == 0 ? qn_append_null(appender)
-                                      : qn_append_float64(appender, (double)kit_random_below(&random, 1000) / 4);
+    kit_random_below(&random, 8) == 0
+        ? qn_append_null(appender)
+        : qn_append_float64(appender, (double)kit_random_below(&random, 1000) / 4);
     kit_random_below(&random, 8) == 0 ? qn_append_null(appender)
                                       : qn_append_text(appender, word, (int64_t)strlen(word));
     qn_append_int64(appender, i);
@@ -55,6 +57,9 @@ typedef struct {
   int64_t first, end;   // the partition
   int64_t peer_first, peer_end;
   int64_t dense_rank;
+  int64_t n_v, n_x, sum_v; // of [first, peer_end)
+  double sum_x;
+  int64_t least_t, largest_x; // rows, or -1
 } frame;
 
 // The row of [first, end) with the smallest (largest) value, or -1.
@@ -70,24 +75,31 @@ static int64_t extreme(const qn_column *column, int64_t first, int64_t end, bool
   return best;
 }
 
-// What the definition gives for one row.
-static void append_expected(qn_appender *out, const frame *at, int64_t row) {
-  const qn_column *v = &at->rows->columns[2], *x = &at->rows->columns[3], *t = &at->rows->columns[4];
-  int64_t n_v = 0;
-  int64_t n_x = 0;
-  int64_t sum_v = 0;
-  double sum_x = 0;
+// What the definition gives for the rows of a peer group.
+static void fill_frame(frame *at) {
+  const qn_column *v = &at->rows->columns[2], *x = &at->rows->columns[3];
 
+  at->n_v = 0;
+  at->n_x = 0;
+  at->sum_v = 0;
+  at->sum_x = 0;
   for (int64_t i = at->first; i < at->peer_end; i++) {
     if (!qn_column_is_null(v, i)) {
-      n_v++;
-      sum_v += qn_column_int64(v, i);
+      at->n_v++;
+      at->sum_v += qn_column_int64(v, i);
     }
     if (!qn_column_is_null(x, i)) {
-      n_x++;
-      sum_x += qn_column_float64(x, i);
+      at->n_x++;
+      at->sum_x += qn_column_float64(x, i);
     }
   }
+  at->least_t = extreme(&at->rows->columns[4], at->first, at->peer_end, false);
+  at->largest_x = extreme(x, at->first, at->peer_end, true);
+}
+
+static void append_expected(qn_appender *out, const frame *at, int64_t row) {
+  const qn_column *v = &at->rows->columns[2], *x = &at->rows->columns[3], *t = &at->rows->columns[4];
+
   qn_append_from(out, &at->rows->columns[5], row);
   qn_append_int64(out, row - at->first + 1);
   qn_append_int64(out, at->peer_first - at->first + 1);
@@ -97,15 +109,16 @@ static void append_expected(qn_appender *out, const frame *at, int64_t row) {
   append_or_null(out, t, at->first);
   append_or_null(out, v, at->peer_end - 1);
   qn_append_int64(out, at->peer_end - at->first);
-  qn_append_int64(out, n_v);
-  n_v == 0 ? qn_append_null(out) : qn_append_int64(out, sum_v);
-  n_x == 0 ? qn_append_null(out) : qn_append_float64(out, sum_x);
-  n_v == 0 ? qn_append_null(out) : qn_append_float64(out, (double)sum_v / (double)n_v);
-  append_or_null(out, t, extreme(t, at->first, at->peer_end, false));
-  append_or_null(out, x, extreme(x, at->first, at->peer_end, true));
+  qn_append_int64(out, at->n_v);
+  at->n_v == 0 ? qn_append_null(out) : qn_append_int64(out, at->sum_v);
+  at->n_x == 0 ? qn_append_null(out) : qn_append_float64(out, at->sum_x);
+  at->n_v == 0 ? qn_append_null(out) : qn_append_float64(out, (double)at->sum_v / (double)at->n_v);
+  append_or_null(out, t, at->least_t);
+  append_or_null(out, x, at->largest_x);
 }
 
-static void append_partition(qn_appender *out, const qn_batch *rows, int64_t first, int64_t end, bool has_order) {
+static void append_partition(qn_appender *out, const qn_batch *rows, int64_t first, int64_t end,
+                             bool has_order) {
   frame at = {.rows = rows, .first = first, .end = end, .peer_end = first};
   for (int64_t row = first; row < end; row++) {
     if (row == at.peer_end) {
@@ -115,6 +128,7 @@ static void append_partition(qn_appender *out, const qn_batch *rows, int64_t fir
            at.peer_end < end && (!has_order || is_equal(&rows->columns[1], row, at.peer_end));) {
         at.peer_end++;
       }
+      fill_frame(&at);
     }
     append_expected(out, &at, row);
   }
@@ -133,7 +147,8 @@ static qn_batch *expected(const qn_batch *rows, bool has_partition, bool has_ord
   QN_CHECK_OK(qn_schema_parse(result_schema, &parsed, &kit_error));
   QN_CHECK_OK(qn_appender_new(parsed, &appender, &kit_error));
   for (int64_t first = 0, end = 0; first < sorted->n_rows; first = end) {
-    for (end = first + 1; end < sorted->n_rows && (!has_partition || is_equal(&sorted->columns[0], first, end));) {
+    for (end = first + 1;
+         end < sorted->n_rows && (!has_partition || is_equal(&sorted->columns[0], first, end));) {
       end++;
     }
     append_partition(appender, sorted, first, end, has_order);
@@ -199,8 +214,9 @@ static void shifts_may_go_the_other_way_and_far(void) {
   qn_batch *wanted = kit_batch("p int32, i int64, a int64, b int64, c int64, d int64",
                                "1|1|1|~|1|-1\n1|2|2|~|2|-2\n1|3|3|~|3|-3\n2|4|4|~|4|-4\n");
   qn_job *job = fixture_open("");
-  qn_dataset *windowed = qn_window(fixture_dataset(job, "p int32, i int64", rows), "p", "i",
-                                   "lag(i, 0) as a, lead(i, 100000) as b, lead(i, 0) as c, lag(i, 9, -i) as d");
+  qn_dataset *windowed =
+      qn_window(fixture_dataset(job, "p int32, i int64", rows), "p", "i",
+                "lag(i, 0) as a, lead(i, 100000) as b, lead(i, 0) as c, lag(i, 9, -i) as d");
 
   fixture_check(job, qn_sort(windowed, "i"), wanted);
   fixture_close(job);
@@ -213,8 +229,8 @@ static void sum_beyond_int64_stops_the_job(void) {
   qn_job *job = fixture_open("");
   int64_t n = 0;
 
-  QN_CHECK(qn_count(qn_window(fixture_dataset(job, "i int64", rows), NULL, "i desc", "sum(i) as total"), &n) !=
-           QN_OK);
+  QN_CHECK(qn_count(qn_window(fixture_dataset(job, "i int64", rows), NULL, "i desc", "sum(i) as total"),
+                    &n) != QN_OK);
   fixture_check_failed(job, QN_ERR_VALUE, "'total' leaves the range of int64");
   qn_batch_free(rows);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sorter against qn_sort_rows() of all rows at once: one run, many runs, many levels of merging.
-#include "exec/sorter.h"
 #include "base/memory.h"
 #include "column/builder.h"
+#include "exec/sorter.h"
 #include "kit/kit.h"
 
 static const char *const columns = "a int64, b utf8, c float64, d int32, e date, f binary";
@@ -15,8 +15,9 @@ typedef struct {
 
 static const sort_keys by_number = {.columns = {3}, .orders = {{false, false}}, .n = 1};
 static const sort_keys by_text = {.columns = {1, 0}, .orders = {{true, true}, {false, true}}, .n = 2};
-static const sort_keys by_all = {
-    .columns = {2, 4, 5, 3}, .orders = {{false, false}, {true, false}, {false, true}, {false, false}}, .n = 4};
+static const sort_keys by_all = {.columns = {2, 4, 5, 3},
+                                 .orders = {{false, false}, {true, false}, {false, true}, {false, false}},
+                                 .n = 4};
 static const sort_keys by_nothing = {.n = 0};
 
 static qn_batch *sorted(const qn_batch *batch, const sort_keys *keys) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Spools give back what they got, in order, in memory and spilled.
-#include "exec/spool.h"
 #include "base/memory.h"
+#include "exec/spool.h"
 #include "kit/kit.h"
 
 static const char *const columns = "a int64, b utf8, c float32, d bool";
@@ -41,7 +41,8 @@ static void check_read(qn_spool *spool, bool is_taken, const qn_batch *whole) {
   qn_batch *batch = NULL, *all = NULL;
   QN_CHECK_OK(qn_spool_rewind(spool, &kit_error));
   do {
-    QN_CHECK_OK(is_taken ? qn_spool_take(spool, &batch, &kit_error) : qn_spool_next(spool, &batch, &kit_error));
+    QN_CHECK_OK(is_taken ? qn_spool_take(spool, &batch, &kit_error)
+                         : qn_spool_next(spool, &batch, &kit_error));
     if (batch != NULL) {
       batches[n++] = batch;
     }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The job movies against DuckDB: on the MovieLens sample where it is at hand, else on made ratings. Sums of ratings are
-exact (half stars); only `spread` is a sum of rounded squares, and it too must be the same digits on any number of ranks."""
+exact (half stars), and `spread` is rounded to nine places, so the files are the same bytes on any number of ranks."""
 import csv
 import io
 import os

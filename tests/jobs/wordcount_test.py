@@ -74,10 +74,9 @@ def fold_counts_letters_in_lower_case(folder):
     wanted = {}
     for path in files:
         for word in re.split(rb"[ \t\n\v\f\r]+", read(path)):
-            for at in range(0, len(word), 1024):
-                folded = re.sub(rb"[^a-z\x80-\xff]", b"", word[at:at + 1024].lower())
-                if folded:
-                    wanted[folded] = wanted.get(folded, 0) + 1
+            folded = re.sub(rb"[^a-z\x80-\xff]", b"", word.lower())
+            if folded:
+                wanted[folded] = wanted.get(folded, 0) + 1
     rows = sorted(wanted.items(), key=lambda row: (-row[1], row[0]))
     text = b"word,n\n" + b"".join(quoted(word) + b",%d\n" % n for word, n in rows)
     for n_ranks in (1, 3):

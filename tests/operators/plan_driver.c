@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a dataflow written as text, so that tests in Python can try every verb on data of their own and compare with
-// another engine. One step a line, fields separated by a tab: RESULT, VERB, then the verb's arguments:
+// Runs a dataflow written as text, so that tests in Python can try every verb on data of their own and
+// compare with another engine. One step a line, fields separated by a tab: RESULT, VERB, then the verb's
+// arguments:
 //
 //   a  csv  a-*.csv  k int64, x float64
 //   r  reduce  a  k  count(*) as n
 //   -  write  r  out.csv
-#include <quern/quern.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <quern/quern.h>
 
 enum { MAX_DATASETS = 4096, MAX_FIELDS = 8 };
 
@@ -45,7 +46,8 @@ static qn_dataset *do_csv(plan_driver *d) {
     paths[n++] = *c == ' ' ? '\n' : *c;
   }
   paths[n] = '\0';
-  return qn_read_csv(d->job, paths, &(qn_csv_options){.schema = or_null(d->fields[1]), .rejects = or_null(d->fields[2])});
+  return qn_read_csv(d->job, paths,
+                     &(qn_csv_options){.schema = or_null(d->fields[1]), .rejects = or_null(d->fields[2])});
 }
 
 static qn_dataset *do_text(plan_driver *d) {
@@ -96,7 +98,8 @@ static qn_dataset *do_map_twice(plan_driver *d) {
 static qn_status fail_on_last(const qn_batch *in, qn_appender *out, void *ctx) {
   const qn_job *job = ctx;
   (void)in;
-  return qn_job_rank(job) == qn_job_n_ranks(job) - 1 ? qn_appender_fail(out, "this callback fails on purpose") : QN_OK;
+  return qn_job_rank(job) == qn_job_n_ranks(job) - 1 ? qn_appender_fail(out, "this callback fails on purpose")
+                                                     : QN_OK;
 }
 
 static qn_dataset *do_map_fail(plan_driver *d) {
@@ -145,7 +148,8 @@ static qn_dataset *do_combine_add(plan_driver *d) {
   return qn_combine(find(d, d->fields[0]), d->fields[1], add_int64, NULL);
 }
 
-// "first column of the key's first row, number of rows": schema "k int64, n int64"; odd keys stop after one batch.
+// "first column of the key's first row, number of rows": schema "k int64, n int64"; odd keys stop after one
+// batch.
 static qn_status count_rows(qn_group *group, qn_appender *out, void *ctx) {
   const qn_batch *batch = NULL;
   int64_t n = 0;
@@ -164,7 +168,8 @@ static qn_status count_rows(qn_group *group, qn_appender *out, void *ctx) {
 }
 
 static qn_dataset *do_group_count(plan_driver *d) {
-  return qn_group_by(find(d, d->fields[0]), d->fields[1], or_null(d->fields[2]), count_rows, NULL, "k int64, n int64");
+  return qn_group_by(find(d, d->fields[0]), d->fields[1], or_null(d->fields[2]), count_rows, NULL,
+                     "k int64, n int64");
 }
 
 static qn_dataset *do_join(plan_driver *d) {
@@ -248,20 +253,34 @@ typedef struct verb {
 } verb;
 
 static const verb verbs[] = {
-    {"csv", do_csv},           {"text", do_text},
-    {"read_stage", do_read_stage}, {"stage", do_stage},
-    {"filter", do_filter},     {"select", do_select},
-    {"map_twice", do_map_twice}, {"map_fail", do_map_fail},
-    {"shuffle", do_shuffle},   {"shuffle_range", do_shuffle_range},
-    {"shuffle_own", do_shuffle_own}, {"reduce", do_reduce},
-    {"combine_add", do_combine_add}, {"group_count", do_group_count},
-    {"join", do_join},         {"distinct", do_distinct},
-    {"sort", do_sort},         {"top", do_top},
-    {"union", do_union},       {"limit", do_limit},
-    {"sample", do_sample},     {"window", do_window},
-    {"zip", do_zip},           {"cache", do_cache},
-    {"write", do_write},       {"count", do_count},
-    {"show", do_show},         {"explain", do_explain},
+    {"csv", do_csv},
+    {"text", do_text},
+    {"read_stage", do_read_stage},
+    {"stage", do_stage},
+    {"filter", do_filter},
+    {"select", do_select},
+    {"map_twice", do_map_twice},
+    {"map_fail", do_map_fail},
+    {"shuffle", do_shuffle},
+    {"shuffle_range", do_shuffle_range},
+    {"shuffle_own", do_shuffle_own},
+    {"reduce", do_reduce},
+    {"combine_add", do_combine_add},
+    {"group_count", do_group_count},
+    {"join", do_join},
+    {"distinct", do_distinct},
+    {"sort", do_sort},
+    {"top", do_top},
+    {"union", do_union},
+    {"limit", do_limit},
+    {"sample", do_sample},
+    {"window", do_window},
+    {"zip", do_zip},
+    {"cache", do_cache},
+    {"write", do_write},
+    {"count", do_count},
+    {"show", do_show},
+    {"explain", do_explain},
 };
 
 static void run_line(plan_driver *driver, char *line) {

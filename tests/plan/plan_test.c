@@ -15,7 +15,7 @@ static void unread_columns_are_not_read(void) {
   qn_plan_init(&plan, NULL);
   qn_dataset *sales = table_of(&plan, "sales", sales_schema);
   CHECK_PLAN(qn_select(sales, "amount * 2 as twice"), "select amount * 2 as twice  [twice]\n"
-                                                       "  read sales  [amount]\n");
+                                                      "  read sales  [amount]\n");
   CHECK_PLAN(qn_reduce(sales, NULL, "count(*) as n"), "reduce by nothing: count(*) as n  [n]\n"
                                                       "  select  []\n"
                                                       "    read sales  []\n");
@@ -50,13 +50,15 @@ static void filters_go_to_the_side_of_a_join_they_speak_of(void) {
   qn_plan_init(&plan, NULL);
   qn_dataset *sales = table_of(&plan, "sales", sales_schema);
   qn_dataset *people = table_of(&plan, "people", "region utf8, boss utf8");
-  qn_dataset *inner = qn_filter(qn_join(sales, people, QN_JOIN_INNER, "region", NULL), "amount > 1 and boss = 'x'");
+  qn_dataset *inner =
+      qn_filter(qn_join(sales, people, QN_JOIN_INNER, "region", NULL), "amount > 1 and boss = 'x'");
   CHECK_PLAN(inner, "join inner on region  [region, year, amount, note, boss]\n"
                     "  filter amount > 1  [region, year, amount, note]\n"
                     "    read sales (1 bounds)  [region, year, amount, note]\n"
                     "  filter boss = 'x'  [region, boss]\n"
                     "    read people (1 bounds)  [region, boss]\n");
-  qn_dataset *left = qn_filter(qn_join(sales, people, QN_JOIN_LEFT, "region", NULL), "boss is null and year = 1");
+  qn_dataset *left =
+      qn_filter(qn_join(sales, people, QN_JOIN_LEFT, "region", NULL), "boss is null and year = 1");
   CHECK_PLAN(left, "filter boss is null  [region, year, amount, note, boss]\n"
                    "  join left on region  [region, year, amount, note, boss]\n"
                    "    filter year = 1  [region, year, amount, note]\n"
