@@ -10,11 +10,6 @@
 
 enum { FEW_ARGS = 4 };
 
-qn_status qn_call_fail(qn_call *call, int64_t row, qn_error *err, const char *message) {
-  call->failed_row = row;
-  return qn_fail(err, QN_ERR_VALUE, "%s", message);
-}
-
 // A bitmap as a block that a column can own.
 static qn_status new_bitmap(int64_t n_rows, qn_block **out, qn_error *err) {
   void *memory = qn_memory_alloc(qn_bitmap_bytes(n_rows));

@@ -92,7 +92,10 @@ struct qn_call {
 };
 
 /// Ends a kernel: the message of `row` is put together with expression, values and origin by the caller.
-qn_status qn_call_fail(qn_call *call, int64_t row, qn_error *err, const char *message);
+static inline qn_status qn_call_fail(qn_call *call, int64_t row, qn_error *err, const char *message) {
+  call->failed_row = row;
+  return qn_fail(err, QN_ERR_VALUE, "%s", message);
+}
 /// A bitmap for the result, all rows valid, for kernels that see nulls. Their number is counted afterwards.
 qn_status qn_call_own_validity(qn_call *call, uint8_t **validity, qn_error *err);
 

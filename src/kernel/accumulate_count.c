@@ -6,6 +6,8 @@
 #include "kernel/accumulator_state.h"
 #include "kernel/grow_array.h"
 
+enum { AHEAD = 16 }; // rows; counts of many groups are not in the cache
+
 typedef struct {
   qn_accumulator head;
   int64_t *counts;
@@ -34,6 +36,9 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
     return QN_OK;
   }
   for (int64_t k = 0; k < block->n; k++) {
+    if (k + AHEAD < block->n) {
+      __builtin_prefetch(counts + block->groups[k + AHEAD], 1);
+    }
     counts[block->groups[k]]++;
   }
   return QN_OK;

@@ -15,7 +15,7 @@
 enum {
   FIRST_SLOTS = 1024,  // holds the first block
   LARGE_SLOTS = 16384, // 128 KiB: beyond it fetching ahead pays
-  AHEAD = 12,          // rows
+  AHEAD = 20,          // rows
 };
 
 static const int64_t max_groups = INT32_MAX - 1;
