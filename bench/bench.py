@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quern against its peers: the same data, the same run, in alternation, the same answers; prints a table of ratios.
 
-usage: scripts/python bench/bench.py [--gib SIZE] [--runs N] [--ranks R] [TASK...]
+usage: scripts/python bench/bench.py [--gib SIZE] [--rows N] [--runs N] [--ranks R] [TASK...]
 
 Build first: cmake --build build/release --target bench. Data are made once, in build/bench-data, and kept. Every time is that of a
 whole command, from start to exit, with the files in the page cache: by the clock (s), and of all cores together (cpu_s), which
@@ -12,6 +12,7 @@ import argparse
 import csv
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -51,9 +52,9 @@ def mpirun(n_ranks, program, *arguments):
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def duck(sql, n_threads):
+def duck(sql, n_threads, database=":memory:"):
     """DuckDB in a process of its own, as a user would start it."""
-    program = f"import duckdb; c = duckdb.connect(config={{'threads': {n_threads}}}); " \
+    program = f"import duckdb; c = duckdb.connect({database!r}, config={{'threads': {n_threads}}}); " \
         f"c.execute('set enable_progress_bar=false'); c.execute({sql!r})"
     subprocess.run([sys.executable, "-c", program], check=True)
 
@@ -120,7 +121,58 @@ def csv_aggregate(options):
     return runs, os.path.getsize(ratings), lambda: check(out, f"select * from read_csv('{peer_out}', header=true)")
 
 
-TASKS = {"wordcount": wordcount, "csv_aggregate": csv_aggregate}
+def make_tables(folder, n_rows):
+    """Facts with two keys and two values, and a tenth as many dims for one of the keys: as CSV, in a DuckDB file, staged."""
+    os.makedirs(folder, exist_ok=True)
+    with duckdb.connect(os.path.join(folder, "tables.tmp")) as db:
+        db.sql(f"create table facts as select hash(i) % 100 as few, hash(i + 1) % {n_rows // 10} as many, "
+               f"hash(i + 2) % 1000000000 as v, hash(i + 3) % 1000000 / 1000.0 as x from range({n_rows}) r(i)")
+        for name in ("few", "many", "v"):
+            db.sql(f"alter table facts alter {name} type bigint")
+        db.sql(f"create table dims as select i as many, i * 7 % 1000 as w from range({n_rows // 10}) r(i)")
+        for name in ("facts", "dims"):
+            db.sql(f"copy {name} to '{folder}/{name}.csv' (header)")
+    mpirun(2, "bench/engine_tasks", "--task", "stage", folder)
+    os.rename(os.path.join(folder, "tables.tmp"), os.path.join(folder, "tables.duckdb"))
+
+
+def engine_task(name, sql):
+    """A task on 10^7 rows (by default) in each engine's own storage."""
+    def prepare(options):
+        folder = os.path.join(DATA, f"tables-{options.rows}")
+        database = os.path.join(folder, "tables.duckdb")
+        out, peer_out = (os.path.join(DATA, f"{name}{suffix}") for suffix in (".csv", "-duckdb.csv"))
+        if not os.path.exists(database):
+            make_tables(folder, options.rows)
+        if name == "sort":
+            out = os.path.join(DATA, "sorted")
+            query = sql
+        else:
+            query = f"copy ({sql}) to '{peer_out}' (header)"
+
+        def ours():
+            shutil.rmtree(os.path.join(DATA, "sorted"), ignore_errors=True)
+            mpirun(options.ranks, "bench/engine_tasks", "--task", name, "--output", out, folder)
+
+        def check_answers():
+            if name != "sort":
+                check(out, f"select * from read_csv('{peer_out}', header=true)")
+        runs = {"quern": ours, "DuckDB": lambda: duck(query, options.ranks, database)}
+        return runs, os.path.getsize(os.path.join(folder, "facts.csv")), check_answers
+    return prepare
+
+
+GROUPS = ("select count(*) as groups, max(n) as n, max(total) as total, max(largest) as largest from "
+          "(select count(*) as n, sum(v) as total, max(x) as largest from facts group by {})")
+TASKS = {
+    "wordcount": wordcount,
+    "csv_aggregate": csv_aggregate,
+    "group_100": engine_task("group_100", GROUPS.format("few")),
+    "group_1m": engine_task("group_1m", GROUPS.format("many")),
+    "join": engine_task("join", "select count(*) as n, sum(v * w) as total, max(x) as largest from facts join dims "
+                                "using (many)"),
+    "sort": engine_task("sort", "create or replace table sorted as select * from facts order by v, many"),
+}
 
 
 def measure(name, options):
@@ -146,6 +198,7 @@ def main():
     parser = argparse.ArgumentParser(description="Quern against its peers")
     parser.add_argument("--gib", type=float, default=1.0, help="size of the generated input (default: 1)")
     parser.add_argument("--runs", type=int, default=5, help="runs of each (default: 5)")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the engine tasks (default: 10^7)")
     parser.add_argument("--ranks", type=int, default=2, help="ranks, and threads of the peers (default: 2)")
     parser.add_argument("--output", default=os.path.join(DATA, "results.csv"), help="the table as CSV")
     parser.add_argument("tasks", nargs="*", choices=[[], *TASKS], help="default: all")

@@ -22,9 +22,9 @@ typedef qn_status (*qn_deliver_fn)(void *ctx, const qn_batch *batch, int from_ra
 typedef struct qn_exchange_options {
   int64_t buffer_bytes; // all send buffers together; 0: 32 MiB, or a share of the budget
   int window;           // messages in flight per pair; 0: 2
-  bool in_rank_order; // deliver rank 0's rows first, then rank 1's, ...: each rank's in the order sent. What
-                      // comes early is kept by the sender (its credit is held back) without waiting for its
-                      // turn
+  bool in_rank_order;  // deliver rank 0's rows first, then rank 1's, ...: each rank's in the order sent. What
+                       // comes early is kept by the sender (its credit is held back) without waiting for its
+                       // turn
   bool waits_for_turn; // in rank order: a sender waits for its turn instead of keeping more than the window;
                        // only if the ranks before it need nothing of it until they finish this exchange
 } qn_exchange_options;

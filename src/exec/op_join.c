@@ -22,6 +22,8 @@ typedef struct join_state {
   qn_op *next;
   qn_spool *build; // this rank's rows of the right side: as they come, then as the exchange leaves them
   bool is_broadcast;
+  bool is_built;   // the table or the partitions are there
+  qn_spool *early; // left rows of ranks that had their right side earlier; or NULL
   int n_partitions;
   qn_spool **build_parts, **probe_parts; // [n_partitions] if there are more than one
   qn_join_table *table;                  // if there is one
@@ -164,6 +166,7 @@ static qn_status finish_build_side(join_state *join, qn_error *err) {
   }
   qn_spool_free(join->build);
   join->build = NULL;
+  join->is_built = true;
 
 done:
   return status;
@@ -296,7 +299,8 @@ static void close_build(qn_op *op) {
     return;
   }
   qn_spool_free(join->build);
-  join->build = NULL;
+  qn_spool_free(join->early);
+  join->build = join->early = NULL;
   free_partitions(join, join->build_parts);
   free_partitions(join, join->probe_parts);
   qn_join_table_free(join->table);
@@ -316,13 +320,56 @@ static const qn_op_ops build_ops = {.name = "join build",
 // --- The left side
 // ----------------------------------------------------------------------------------------------------
 
-static qn_status push_probe(qn_op *op, const qn_batch *batch, qn_error *err) {
-  join_state *join = ((join_op *)op)->join;
-
+static qn_status probe_rows(join_state *join, const qn_batch *batch, qn_error *err) {
   if (join->table != NULL) {
     return qn_join_table_probe(join->table, batch, err);
   }
   return add_to_partitions(join, batch, join->node->left_keys, join->probe_parts, err);
+}
+
+static qn_status push_probe(qn_op *op, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  join_state *join = ((join_op *)op)->join;
+
+  if (join->is_built) {
+    QN_TRY(probe_rows(join, batch, err));
+    goto done;
+  }
+  if (join->early == NULL) {
+    QN_TRY(qn_spool_new(join->node->inputs[0]->schema, join->run->scratch, &join->early, err));
+  }
+  QN_TRY(qn_spool_append(join->early, batch, err));
+
+done:
+  return status;
+}
+
+// When no more left rows can come: what is pushed on here may wait, and rows that came meanwhile would be
+// joined within the joining of others.
+static qn_status probe_early(join_state *join, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_batch *batch = NULL;
+
+  if (join->early == NULL) {
+    return QN_OK;
+  }
+  QN_TRY(qn_spool_rewind(join->early, err));
+  for (;;) {
+    QN_TRY(qn_spool_next(join->early, &batch, err));
+    if (batch == NULL) {
+      break;
+    }
+    QN_TRY(probe_rows(join, batch, err));
+    qn_batch_free(batch);
+    batch = NULL;
+    QN_TRY(qn_comm_poll(join->run->comm, err));
+  }
+  qn_spool_free(join->early);
+  join->early = NULL;
+
+done:
+  qn_batch_free(batch);
+  return status;
 }
 
 static qn_status join_partition(join_state *join, int p, qn_error *err) {
@@ -354,6 +401,7 @@ static qn_status finish_probe(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
   join_state *join = ((join_op *)op)->join;
 
+  QN_TRY(probe_early(join, err));
   if (join->table != NULL) {
     QN_TRY(qn_join_table_finish(join->table, err));
     qn_join_table_free(join->table);

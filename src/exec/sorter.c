@@ -19,6 +19,7 @@ enum {
   MOST_FAN_IN = 64,
   LEAST_BATCH_ROWS = 16,      // given out, where rows are large
   BATCH_BYTES = 1 << 20,      // given out at once, about
+  READ_BYTES = 512 << 10,     // that a spilled run takes while it is read
   MOST_RUN_BYTES = 0x7fffffff // of text in one column
 };
 static const int64_t most_run_cost = INT64_C(4) << 30; // without a budget
@@ -139,6 +140,9 @@ static qn_status add_run(qn_sorter *sorter, qn_spool **out, qn_error *err) {
   }
   QN_TRY(qn_spool_new(sorter->schema, sorter->scratch, &sorter->runs[sorter->n_runs], err));
   *out = sorter->runs[sorter->n_runs++];
+  if (sorter->n_runs > 1) {
+    qn_spool_share_file(*out, sorter->runs[0]);
+  }
 
 done:
   return status;
@@ -161,6 +165,7 @@ static qn_status end_run(qn_sorter *sorter, qn_error *err) {
     qn_batch_free(batch);
     batch = NULL;
   }
+  QN_TRY(qn_spool_rewind(run, err)); // gives up the memory that writing takes
 
 done:
   qn_batch_free(batch);
@@ -246,7 +251,7 @@ done:
 // How many runs may be merged at once: each holds a batch and its keys in memory.
 static int fan_in(const qn_sorter *sorter) {
   const int64_t row_bytes = sorter->n_rows == 0 ? 0 : sorter->n_bytes / sorter->n_rows;
-  const int64_t run_bytes = 3 * batch_rows(sorter) * (row_bytes + 16);
+  const int64_t run_bytes = 3 * batch_rows(sorter) * (row_bytes + 16) + READ_BYTES;
   const int64_t n = qn_memory_budget() > 0 ? qn_memory_budget() / 4 / run_bytes : MOST_FAN_IN;
   return n > MOST_FAN_IN ? MOST_FAN_IN : n < LEAST_FAN_IN ? LEAST_FAN_IN : (int)n;
 }
@@ -266,6 +271,7 @@ static qn_status merge_into_run(const qn_sorter *sorter, qn_spool **runs, int n_
   qn_batch *batch = NULL;
 
   QN_TRY(qn_spool_new(sorter->schema, sorter->scratch, &merged, err));
+  qn_spool_share_file(merged, runs[0]);
   QN_TRY(merge_runs(sorter, runs, n_runs, &merge, err));
   for (;;) {
     QN_TRY(qn_run_merge_next(merge, &batch, err));
@@ -276,6 +282,8 @@ static qn_status merge_into_run(const qn_sorter *sorter, qn_spool **runs, int n_
     qn_batch_free(batch);
     batch = NULL;
   }
+  QN_TRY(qn_spool_rewind(merged, err));
+  qn_spool_share_file(merged, NULL);
   qn_run_merge_free(merge);
   merge = NULL;
   free_runs(runs, n_runs);

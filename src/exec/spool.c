@@ -24,6 +24,7 @@ struct qn_spool {
   int64_t n_batches, capacity;
   qn_batch_builder small; // rows behind those of `batches` and `spill`
   qn_spill *spill;        // NULL: all is in memory
+  const qn_spool *beside; // whose file is used too; or NULL
   int64_t n_rows;
   int64_t n_bytes;
   int64_t memory_bytes; // of `batches`
@@ -74,7 +75,9 @@ void qn_spool_free(qn_spool *spool) {
 static qn_status put_out(qn_spool *spool, qn_error *err) {
   qn_status status = QN_OK;
 
-  if (spool->spill == NULL) {
+  if (spool->spill == NULL && spool->beside != NULL && spool->beside->spill != NULL) {
+    QN_TRY(qn_spill_new_beside(spool->beside->spill, spool->schema, &spool->spill, err));
+  } else if (spool->spill == NULL) {
     QN_TRY(qn_spill_new(spool->scratch, spool->schema, &spool->spill, err));
   }
   for (int64_t i = 0; i < spool->n_batches; i++) {
@@ -159,12 +162,22 @@ done:
   return status;
 }
 
+void qn_spool_share_file(qn_spool *spool, const qn_spool *other) {
+  spool->beside = other;
+}
+
 qn_status qn_spool_spill(qn_spool *spool, qn_error *err) {
   qn_status status = QN_OK;
 
-  QN_REQUIRE(!spool->is_readable, err, QN_ERR_ARG, "a spool that is being read cannot be put out");
+  if (spool->spill != NULL && spool->is_readable) {
+    goto done;
+  }
+  QN_REQUIRE(spool->place == 0, err, QN_ERR_ARG, "a spool that is being read cannot be put out");
   QN_TRY(put_out(spool, err));
   QN_TRY(flush_small(spool, err));
+  if (spool->is_readable) {
+    QN_TRY(qn_spill_rewind(spool->spill, err));
+  }
 
 done:
   return status;

@@ -12,7 +12,11 @@ typedef struct qn_spool qn_spool;
 qn_status qn_spool_new(const qn_schema *schema, const char *scratch, qn_spool **out, qn_error *err);
 /// Shares the batch (small batches are gathered into bigger ones).
 qn_status qn_spool_append(qn_spool *spool, const qn_batch *batch, qn_error *err);
-/// Puts all that is in memory out to the spill file; later batches go there too.
+/// If `spool` spills, it does so into the file of `other`, should that have one by then: for many spools at a
+/// time. `other` is borrowed as long as `spool` takes batches.
+void qn_spool_share_file(qn_spool *spool, const qn_spool *other);
+/// Puts all that is in memory out to the spill file; later batches go there too. Not after the first batch is
+/// read.
 qn_status qn_spool_spill(qn_spool *spool, qn_error *err);
 int64_t qn_spool_n_rows(const qn_spool *spool);
 int64_t qn_spool_n_bytes(const qn_spool *spool);

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Regular expressions by the C library: POSIX extended ones, of characters of UTF-8. \d and \D are understood
-// too; what PostgreSQL's have beyond that (lazy quantifiers, lookahead, (?:...)) is refused rather than
-// misread. A pattern is checked when it is bound and compiled once a batch, for nothing frees what an
-// expression holds.
+// Regular expressions by the C library: POSIX extended ones, of characters of UTF-8. A pattern is checked
+// when it is bound and compiled once a batch, for nothing frees what an expression holds.
 #include <locale.h>
 #include <regex.h>
 #include <stdio.h>
 #include <string.h>
 #include "expr/binder.h"
+#include "expr/regex_pattern.h"
 #include "expr/text_case.h"
 #include "expr/text_rows.h"
 
-enum { MOST_GROUPS = 10, LONGEST_PATTERN = 10000, MOST_REPEATS = 255 };
+enum { MOST_GROUPS = 10, LONGEST_PATTERN = 10000 };
 
 typedef struct pattern {
   regex_t regex;
@@ -26,106 +25,17 @@ static void pattern_release(pattern *p) {
   p->is_compiled = false;
 }
 
-// Behind a bracket expression that begins at `at`.
-static const char *skip_bracket(const char *at, const char *end) {
-  at++;
-  at += at < end && *at == '^';
-  at += at < end && *at == ']';
-  while (at < end && *at != ']') {
-    if (*at == '[' && at + 1 < end && (at[1] == ':' || at[1] == '.' || at[1] == '=')) {
-      const char kind = at[1];
-      for (at += 2; at + 1 < end && !(at[0] == kind && at[1] == ']'); at++) {
-      }
-      at++;
-    }
-    at++;
-  }
-  return at < end ? at + 1 : end;
-}
-
-// A quantifier {n,m} with a large number makes the C library's matcher take memory and time without bound.
-static bool has_many_repeats(const char *at, const char *end) {
-  for (at++; at < end && *at != '}';) {
-    int n = 0;
-    for (; at < end && *at >= '0' && *at <= '9'; at++) {
-      n = n > MOST_REPEATS ? n : n * 10 + (*at - '0');
-    }
-    if (n > MOST_REPEATS) {
-      return true;
-    }
-    at += at < end && *at != '}';
-  }
-  return false;
-}
-
-// What PostgreSQL would read otherwise than the C library; NULL: nothing.
-static const char *find_unsupported(const char *at, const char *end) {
-  int n_braces = 0;
-  while (at < end) {
-    const bool is_quantifier = *at == '*' || *at == '+' || *at == '?' || *at == '}';
-    if (*at == '\\') {
-      if (at + 1 < end && strchr("mMyYAZcux", at[1]) != NULL) {
-        return "escapes like \\m, \\y or \\x";
-      }
-      at += 2;
-    } else if (*at == '[') {
-      at = skip_bracket(at, end);
-    } else if (*at == '(' && at + 1 < end && at[1] == '?') {
-      return "groups like (?:...) and (?=...)";
-    } else if (is_quantifier && at + 1 < end && at[1] == '?') {
-      return "lazy quantifiers like *?";
-    } else if (is_quantifier && at + 1 < end && (at[1] == '*' || at[1] == '+')) {
-      return "a quantifier behind a quantifier";
-    } else if (*at == '{' && (has_many_repeats(at, end) || ++n_braces > 4)) {
-      return "more than four {...}, or more than 255 repeats in one";
-    } else {
-      at++;
-    }
-  }
-  return NULL;
-}
-
-// The pattern as the C library wants it, terminated.
-static qn_status translate(qn_text text, qn_buffer *out, qn_error *err) {
-  qn_status status = QN_OK;
-  const char *end = text.data + text.size;
-  for (const char *at = text.data; at < end;) {
-    const char *next = at + 1;
-    if (*at == '[') {
-      next = skip_bracket(at, end);
-      QN_TRY(qn_buffer_append(out, at, next - at, err));
-    } else if (*at == '\\' && at + 1 < end) {
-      next = at + 2;
-      const char *replacement = at[1] == 'd'   ? "[0-9]"
-                                : at[1] == 'D' ? "[^0-9]"
-                                : at[1] == 'n' ? "\n"
-                                : at[1] == 't' ? "\t"
-                                : at[1] == 'r' ? "\r"
-                                               : NULL;
-      QN_TRY(qn_buffer_append(out, replacement != NULL ? replacement : at,
-                              replacement != NULL ? (int64_t)strlen(replacement) : 2, err));
-    } else {
-      QN_TRY(qn_buffer_append(out, at, 1, err));
-    }
-    at = next;
-  }
-  QN_TRY(qn_buffer_terminate(out, err));
-
-done:
-  return status;
-}
-
 // Compiles in the current locale. QN_ERR_VALUE with a bare message.
 static qn_status compile(qn_text text, int flags, pattern *out, qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer translated = {0};
   char reason[200];
-  const char *unsupported = find_unsupported(text.data, text.data + text.size);
+  const char *unsupported = qn_regex_find_unsupported(text);
   QN_REQUIRE(text.size <= LONGEST_PATTERN, err, QN_ERR_VALUE,
              "the regular expression is longer than %d bytes", LONGEST_PATTERN);
   QN_REQUIRE(unsupported == NULL, err, QN_ERR_VALUE, "%s are not supported in regular expressions",
              unsupported);
-  QN_TRY(translate(text, &translated, err));
+  QN_TRY(qn_regex_translate(text, &translated, err));
   const int code = regcomp(&out->regex, (const char *)translated.data, flags | REG_EXTENDED);
   if (code != 0) {
     regerror(code, &out->regex, reason, sizeof reason);

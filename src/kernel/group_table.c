@@ -256,7 +256,8 @@ static const uint64_t *pack_block(const qn_group_table *table, const qn_column *
 }
 
 // The slots of the first rows of a batch, which the loops are too late for. Always inline, as fetch_ahead is.
-__attribute__((always_inline)) static inline void fetch_first_slots(const qn_group_table *table, const uint64_t *hashes, int64_t n_rows) {
+__attribute__((always_inline)) static inline void fetch_first_slots(const qn_group_table *table,
+                                                                    const uint64_t *hashes, int64_t n_rows) {
   const uint64_t mask = (uint64_t)table->n_slots - 1;
   for (int64_t i = 0; i < 2 * AHEAD && i < n_rows; i++) {
     __builtin_prefetch(table->slots + (hashes[i] & mask));

@@ -74,6 +74,89 @@ static void texts_of_all_sizes_are_kept(void) {
   qn_appender_free(appender);
 }
 
+// All words of `text`, one per row, found one by one.
+static void print_words(const char *text, int64_t size, qn_buffer *out) {
+  for (int64_t at = 0; at < size;) {
+    int64_t end = at;
+    while (end < size && strchr(" \t\n\v\f\r", text[end]) == NULL) {
+      end++;
+    }
+    if (end > at) {
+      QN_CHECK_OK(qn_buffer_printf(out, &kit_error, "%.*s\n", (int)(end - at), text + at));
+    }
+    at = end > at ? end : at + 1;
+  }
+}
+
+// Words of many lengths at all places of a piece; memory ends where the text ends, for the sanitizers to see.
+static void words_are_what_white_space_separates(void) {
+  kit_random random = {.state = 5};
+  for (int64_t size = 0; size < 5000; size = size < 200 ? size + 1 : size * 5 / 4) {
+    qn_appender *appender = new_appender("t utf8");
+    qn_buffer wanted = {0};
+    char *text = malloc((size_t)size + (size == 0));
+    const int64_t longest = 1 + size % 40;
+    for (int64_t i = 0; i < size; i++) {
+      const bool is_space = kit_random_below(&random, longest) == 0;
+      text[i] = is_space ? " \t\n\v\f\r"[kit_random_below(&random, 6)]
+                         : (char)('a' + kit_random_below(&random, 26));
+    }
+    qn_append_words(appender, text, size);
+    qn_append_words(appender, text + size / 3, size / 3);
+    print_words(text, size, &wanted);
+    print_words(text + size / 3, size / 3, &wanted);
+    QN_CHECK_OK(qn_buffer_terminate(&wanted, &kit_error));
+    check_rows(appender, (char *)wanted.data);
+    qn_buffer_release(&wanted);
+    qn_appender_free(appender);
+    free(text);
+  }
+}
+
+static void every_byte_but_white_space_is_of_a_word(void) {
+  qn_appender *appender = new_appender("t binary");
+  qn_batch *batch = NULL;
+  char text[3 * 256];
+  for (int c = 0; c < 256; c++) {
+    memcpy(text + 3 * c, (char[3]){' ', (char)c, ' '}, 3);
+  }
+  qn_append_words(appender, text, sizeof text);
+  QN_CHECK_OK(qn_appender_finish(appender, &batch, &kit_error));
+  QN_CHECK_INT(qn_batch_n_rows(batch), 256 - 6);
+  for (int64_t row = 0, c = 0; row < qn_batch_n_rows(batch); row++, c++) {
+    c += c == '\t' ? 5 : c == ' ';
+    const qn_text word = qn_column_text(qn_batch_column(batch, 0), row);
+    QN_CHECK(word.size == 1 && (unsigned char)word.data[0] == c);
+  }
+  qn_batch_free(batch);
+  qn_appender_free(appender);
+}
+
+static void words_longer_than_a_piece_are_kept(void) {
+  qn_appender *appender = new_appender("t utf8");
+  qn_buffer text = {0};
+  for (int i = 0; i < 3000; i++) {
+    QN_CHECK_OK(qn_buffer_printf(&text, &kit_error, "%c", 'a' + i % 26));
+  }
+  QN_CHECK_OK(qn_buffer_printf(&text, &kit_error, " b\n"));
+  qn_append_words(appender, (char *)text.data, text.size);
+  text.data[3000] = '\n';
+  QN_CHECK_OK(qn_buffer_terminate(&text, &kit_error));
+  check_rows(appender, (char *)text.data);
+  qn_buffer_release(&text);
+  qn_appender_free(appender);
+}
+
+static void words_follow_nulls_and_other_values(void) {
+  qn_appender *appender = new_appender("t utf8");
+  qn_append_words(appender, "one two", 7);
+  qn_append_null(appender);
+  qn_append_words(appender, " three\xc3\xa4 ", 9);
+  qn_append_text(appender, "four five", 9);
+  check_rows(appender, "one\ntwo\n~\nthree\xc3\xa4\nfour five\n");
+  qn_appender_free(appender);
+}
+
 static void check_mistake(qn_appender *appender, qn_status status, const char *part) {
   qn_batch *batch = NULL;
   qn_append_int64(appender, 1); // nothing after the mistake changes it
@@ -84,6 +167,24 @@ static void check_mistake(qn_appender *appender, qn_status status, const char *p
   QN_CHECK_MESSAGE(part);
   QN_CHECK(batch == NULL);
   qn_appender_free(appender);
+}
+
+static void check_words_mistake(const char *schema, const char *text, qn_status status, const char *part) {
+  qn_appender *appender = new_appender(schema);
+  qn_append_words(appender, text, (int64_t)strlen(text));
+  QN_CHECK_FAILS(qn_appender_status(appender, &kit_error), status);
+  QN_CHECK_MESSAGE(part);
+  qn_append_words(appender, text, (int64_t)strlen(text));
+  QN_CHECK_INT(qn_appender_n_rows(appender), strchr(text, '\xfc') != NULL);
+  qn_appender_free(appender);
+}
+
+static void wrong_words_are_a_mistake(void) {
+  check_words_mistake("n int64", "one two", QN_ERR_TYPE, "output row 1, column 'n': text was appended");
+  check_words_mistake("a utf8, b utf8", "one two", QN_ERR_ARG, "rows of 2 columns");
+  check_words_mistake(
+      "t utf8", "Herr M\xfcller", QN_ERR_VALUE,
+      "output row 2, column 't': byte 0xfc at byte 1 of the appended text is not valid UTF-8");
 }
 
 static void the_first_mistake_is_kept(void) {
@@ -181,6 +282,37 @@ static void the_sink_gets_full_batches(void) {
   qn_appender_free(appender);
 }
 
+static qn_status add_words(void *ctx, qn_batch *batch, qn_error *err) {
+  sink_totals *totals = ctx;
+  totals->n_batches++;
+  totals->n_rows += batch->n_rows;
+  totals->most_rows = batch->n_rows > totals->most_rows ? batch->n_rows : totals->most_rows;
+  totals->sum += batch->columns[0].offsets[batch->n_rows];
+  return totals->n_batches == totals->fail_at ? qn_fail(err, QN_ERR_IO, "the sink is full") : QN_OK;
+}
+
+static void words_fill_batches_for_the_sink(void) {
+  static const char line[] = "a bb ccc dddd eeeee";
+  for (int64_t fail_at = 0; fail_at <= 1; fail_at++) {
+    qn_appender *appender = new_appender("t binary");
+    sink_totals totals = {.fail_at = fail_at};
+    qn_appender_set_sink(appender, add_words, &totals);
+    for (int i = 0; i < 2001; i++) {
+      qn_append_words(appender, line, sizeof line - 1);
+    }
+    if (fail_at == 0) {
+      QN_CHECK_OK(qn_appender_flush(appender, &kit_error));
+      QN_CHECK_INT(totals.n_rows, 2001 * 5);
+      QN_CHECK_INT(totals.sum, 2001 * 15);
+    } else {
+      QN_CHECK_FAILS(qn_appender_flush(appender, &kit_error), QN_ERR_IO);
+    }
+    QN_CHECK_INT(totals.n_batches, fail_at == 0 ? 3 : 1);
+    QN_CHECK_INT(totals.most_rows, QN_BATCH_ROWS);
+    qn_appender_free(appender);
+  }
+}
+
 static void long_text_makes_smaller_batches(void) {
   qn_appender *appender = new_appender("n int64, t utf8");
   sink_totals totals = {0};
@@ -214,6 +346,12 @@ static void a_failing_sink_is_a_mistake(void) {
 int main(void) {
   KIT_RUN(every_type_is_appended);
   KIT_RUN(texts_of_all_sizes_are_kept);
+  KIT_RUN(words_are_what_white_space_separates);
+  KIT_RUN(every_byte_but_white_space_is_of_a_word);
+  KIT_RUN(words_longer_than_a_piece_are_kept);
+  KIT_RUN(words_follow_nulls_and_other_values);
+  KIT_RUN(words_fill_batches_for_the_sink);
+  KIT_RUN(wrong_words_are_a_mistake);
   KIT_RUN(the_first_mistake_is_kept);
   KIT_RUN(an_incomplete_row_is_a_mistake);
   KIT_RUN(values_of_columns_are_appended);

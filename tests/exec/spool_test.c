@@ -109,6 +109,49 @@ static void spill_half_way_keeps_the_order(void) {
   qn_spool_free(spool);
 }
 
+static void a_spool_may_spill_until_it_is_read(void) {
+  kit_random random = {.state = 14};
+  qn_spool *spool = new_spool();
+  qn_batch *whole = NULL, *batch = NULL;
+
+  fill(spool, &random, 30, 3000, &whole);
+  QN_CHECK_OK(qn_spool_rewind(spool, &kit_error));
+  QN_CHECK_OK(qn_spool_spill(spool, &kit_error));
+  QN_CHECK(qn_spool_is_spilled(spool));
+  check_read(spool, false, whole);
+  qn_spool_free(spool);
+  spool = new_spool();
+  QN_CHECK_OK(qn_spool_append(spool, whole, &kit_error));
+  QN_CHECK_OK(qn_spool_rewind(spool, &kit_error));
+  QN_CHECK_OK(qn_spool_next(spool, &batch, &kit_error));
+  QN_CHECK_FAILS(qn_spool_spill(spool, &kit_error), QN_ERR_ARG);
+  qn_batch_free(batch);
+  qn_batch_free(whole);
+  qn_spool_free(spool);
+}
+
+static void spools_may_share_a_file(void) {
+  kit_random random = {.state = 15};
+  qn_spool *spools[3] = {new_spool(), new_spool(), new_spool()};
+  qn_batch *wholes[3] = {NULL, NULL, NULL};
+
+  for (int i = 0; i < 3; i++) {
+    qn_spool_share_file(spools[i], i == 0 ? NULL : spools[0]);
+    fill(spools[i], &random, 20, 3000, &wholes[i]);
+    QN_CHECK_OK(qn_spool_spill(spools[i], &kit_error));
+  }
+  check_read(spools[1], false, wholes[1]);
+  check_read(spools[0], true, wholes[0]);
+  qn_spool_free(spools[0]);
+  check_read(spools[2], false, wholes[2]);
+  check_read(spools[1], false, wholes[1]);
+  for (int i = 0; i < 3; i++) {
+    qn_batch_free(wholes[i]);
+  }
+  qn_spool_free(spools[1]);
+  qn_spool_free(spools[2]);
+}
+
 static void small_batches_are_put_together(void) {
   qn_spool *spool = new_spool();
   qn_batch *one = kit_batch(columns, "1|x|0.5|t\n"), *batch = NULL;
@@ -157,6 +200,8 @@ int main(void) {
   KIT_RUN(spool_in_memory_gives_back_what_it_got);
   KIT_RUN(spool_spills_when_the_budget_is_tight);
   KIT_RUN(spill_half_way_keeps_the_order);
+  KIT_RUN(a_spool_may_spill_until_it_is_read);
+  KIT_RUN(spools_may_share_a_file);
   KIT_RUN(small_batches_are_put_together);
   KIT_RUN(empty_spool_is_at_its_end);
   KIT_RUN(spill_into_a_missing_folder_is_an_error);

@@ -67,8 +67,11 @@ def load(rng, folder):
         write_files(folder, name, [column[0] for column in columns], rows, n_files)
         sql = ", ".join(f"{column} {types.get(kind, kind)}" for column, kind in columns)
         database.execute(f"create table {name} ({sql})")
-        if rows:
-            database.executemany(f"insert into {name} values ({', '.join('?' * len(columns))})", rows)
+        places = f"({', '.join('?' * len(columns))})"
+        for i in range(0, len(rows), 500):  # a statement of many rows takes hardly longer than one of one
+            some = rows[i:i + 500]
+            database.execute(f"insert into {name} values {', '.join([places] * len(some))}",
+                             [value for row in some for value in row])
         steps.append((name, "csv", f"{name}-*.csv", schema))
     return database, steps
 
