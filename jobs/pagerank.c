@@ -4,8 +4,22 @@
 // from them.
 //
 //   mpirun -n 4 pagerank --iterations 20 --output ranks.csv edges.txt
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <quern/quern.h>
+
+// A whole number at *at, after blanks, commas and bars; moves *at behind it.
+static bool take_number(const char **at, int64_t *value) {
+  const char *begin = *at + strspn(*at, " \t,|");
+  char *end = NULL;
+
+  errno = 0;
+  *value = strtoll(begin, &end, 10);
+  *at = end;
+  return end != begin && errno == 0 && (*end == '\0' || strchr(" \t,|\r", *end) != NULL);
+}
 
 // in: line utf8 -> out: source int64, target int64; lines that begin with # are comments
 static qn_status parse_edge(const qn_batch *in, qn_appender *out, void *ctx) {
@@ -14,14 +28,15 @@ static qn_status parse_edge(const qn_batch *in, qn_appender *out, void *ctx) {
 
   for (int64_t row = 0; row < lines->n_rows; row++) {
     const qn_text line = qn_column_text(lines, row);
-    char text[64] = {0};
-    long long source = 0;
-    long long target = 0;
+    char text[64];
+    const char *at = text;
+    int64_t source = 0;
+    int64_t target = 0;
     snprintf(text, sizeof text, "%.*s", (int)(line.size < 63 ? line.size : 63), line.data);
     if (text[0] == '#' || text[0] == '\0') {
       continue;
     }
-    if (sscanf(text, "%lld%*[ \t,|]%lld", &source, &target) != 2) {
+    if (!take_number(&at, &source) || !take_number(&at, &target)) {
       return qn_appender_fail(out, "'%s' is no edge: two vertex numbers were expected", text);
     }
     qn_append_int64(out, source);

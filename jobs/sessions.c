@@ -4,6 +4,7 @@
 //
 //   mpirun -n 4 sessions --gap 1800 --output sessions.csv access.log
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <quern/quern.h>
 
@@ -20,25 +21,52 @@ static bool take_between(qn_text line, int64_t *at, char open, char close, qn_te
   return true;
 }
 
+// The value of n digits; -1 if there is something else.
+static int digits(const char *text, int n) {
+  int value = 0;
+  for (int i = 0; i < n; i++) {
+    if (text[i] < '0' || text[i] > '9') {
+      return -1;
+    }
+    value = value * 10 + (text[i] - '0');
+  }
+  return value;
+}
+
+static int days_of_month(int month, int year) {
+  static const int days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  const bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+  return days[month - 1] + (month == 2 && is_leap);
+}
+
 // "17/May/2015:10:05:03 +0000" -> "2015-05-17 10:05:03+00:00"
 static bool iso_time(qn_text time, char *out, size_t size) {
   static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  char month[4] = {0};
-  int day, year, hour, minute, second, zone;
-  char text[40];
-  char sign;
+  static const char pattern[] = "../.../....:..:..:.. .....";
+  const char *text = time.data;
+  int month = 1;
 
-  snprintf(text, sizeof text, "%.*s", (int)(time.size < 39 ? time.size : 39), time.data);
-  if (sscanf(text, "%2d/%3c/%4d:%2d:%2d:%2d %c%4d", &day, month, &year, &hour, &minute, &second, &sign,
-             &zone) != 8) {
+  if (time.size != (int64_t)strlen(pattern)) {
     return false;
   }
-  const char *found = strstr(months, month);
-  if (found == NULL || (found - months) % 3 != 0) {
+  for (int i = 0; pattern[i] != '\0'; i++) {
+    if (pattern[i] != '.' && pattern[i] != text[i]) {
+      return false;
+    }
+  }
+  while (month <= 12 && strncmp(text + 3, months + (size_t)(month - 1) * 3, 3) != 0) {
+    month++;
+  }
+  const int day = digits(text, 2), year = digits(text + 7, 4);
+  const int hour = digits(text + 12, 2), minute = digits(text + 15, 2), second = digits(text + 18, 2);
+  const int zone_hour = digits(text + 22, 2), zone_minute = digits(text + 24, 2);
+  if (month > 12 || year < 1 || day < 1 || day > days_of_month(month, year) || hour < 0 || hour > 23 ||
+      minute < 0 || minute > 59 || second < 0 || second > 59 || (text[21] != '+' && text[21] != '-') ||
+      zone_hour < 0 || zone_hour > 15 || zone_minute < 0 || zone_minute > 59) {
     return false;
   }
-  snprintf(out, size, "%04d-%02d-%02d %02d:%02d:%02d%c%02d:%02d", year, (int)(found - months) / 3 + 1, day,
-           hour, minute, second, sign, zone / 100, zone % 100);
+  snprintf(out, size, "%04d-%02d-%02d %02d:%02d:%02d%c%02d:%02d", year, month, day, hour, minute, second,
+           text[21], zone_hour, zone_minute);
   return true;
 }
 
@@ -54,17 +82,17 @@ static qn_status parse_line(const qn_batch *in, qn_appender *out, void *ctx) {
     qn_text time, request;
     char iso[64], rest[64] = {0};
     int64_t at = 0;
-    int code = 0;
-    long long bytes = 0;
+    char *end = NULL;
     if (blank != NULL && take_between(line, &at, '[', ']', &time) &&
         take_between(line, &at, '"', '"', &request) && iso_time(time, iso, sizeof iso)) {
       snprintf(rest, sizeof rest, "%.*s", (int)(line.size - at < 63 ? line.size - at : 63), line.data + at);
-      const int n = sscanf(rest, "%d %lld", &code, &bytes);
+      const long code = strtol(rest, &end, 10);
+      const long long bytes = strtoll(end, NULL, 10); // "-": none
       qn_append_text(out, line.data, blank - line.data);
       qn_append_text(out, iso, (int64_t)strlen(iso));
       qn_append_text(out, request.data, request.size);
-      qn_append_int32(out, code);
-      qn_append_int64(out, n == 2 ? bytes : 0);
+      qn_append_int32(out, code >= 0 && code <= 999 ? (int32_t)code : 0);
+      qn_append_int64(out, bytes > 0 ? bytes : 0);
     } else {
       for (int c = 0; c < 5; c++) {
         qn_append_null(out);

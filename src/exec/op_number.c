@@ -128,7 +128,6 @@ static qn_status push_numbered(qn_op *op, const qn_batch *batch, int64_t first, 
   const int n = batch->n_columns;
   qn_batch *made = NULL;
   void *values = NULL;
-  int n_made = 0;
   qn_column *columns = calloc((size_t)n + 1, sizeof *columns);
 
   QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory");
@@ -136,18 +135,13 @@ static qn_status push_numbered(qn_op *op, const qn_batch *batch, int64_t first, 
   for (int c = 0; c < n; c++) {
     columns[c] = qn_column_share(&batch->columns[c]);
   }
-  n_made = n + 1;
   for (int64_t row = 0; row < batch->n_rows; row++) {
     ((int64_t *)values)[row] = first + row;
   }
-  n_made = 0; // taken over by the batch
   QN_TRY(qn_batch_new_take(op->node->schema, batch->n_rows, columns, &made, err));
   QN_TRY(qn_op_push(op->next, made, err));
 
 done:
-  for (int c = 0; c < n_made; c++) {
-    qn_column_release(&columns[c]);
-  }
   free(columns);
   qn_batch_free(made);
   return status;

@@ -137,10 +137,13 @@ static qn_status fill_shared_caches(qn_job *job, const qn_dataset *root) {
 
   if (ways == NULL) {
     status = qn_fail(&err, QN_ERR_MEMORY, "no memory to run a plan");
-  } else {
-    count_ways(root, ways);
   }
   status = qn_job_keep_error(job, qn_comm_agree(job->comm, status, &err), &err);
+  if (status != QN_OK || ways == NULL) {
+    free(ways);
+    return status;
+  }
+  count_ways(root, ways);
   for (int id = 0; id < root->id && status == QN_OK; id++) {
     const qn_dataset *node = root->plan->nodes[id];
     if (ways[id] > 1 && node->kind == QN_NODE_CACHE && *node->cached == NULL) {

@@ -25,6 +25,9 @@ def make_log(folder):
                      f'{rng.choice([200, 200, 304, 404, 500])} {rng.choice(["-", "0", "512", "70000"])} "-" "agent"')
     lines[7] = "this is no log line"
     lines[1700] = 'a - - [99/Foo/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 1'
+    lines[1800] = 'a - - [30/Feb/2024:00:00:00 +0000] "GET / HTTP/1.1" 200 1'
+    lines[1900] = 'a - - [28/Feb/2024:24:00:00 +0000] "GET / HTTP/1.1" 200 1'
+    lines[1950] = 'a - - [29/Feb/2024:23:59:59 +0000] "-" 408 -'
     return write(os.path.join(folder, "access.log"), "\n".join(lines) + "\n")
 
 
