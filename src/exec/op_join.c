@@ -99,6 +99,9 @@ static qn_status new_partitions(join_state *join, const qn_schema *schema, qn_sp
   QN_REQUIRE(*out != NULL, err, QN_ERR_MEMORY, "no memory for a join");
   for (int p = 0; p < join->n_partitions; p++) {
     QN_TRY(qn_spool_new(schema, join->run->scratch, &(*out)[p], err));
+    if (p > 0) { // there may be hundreds, which one file can take
+      qn_spool_share_file((*out)[p], (*out)[0]);
+    }
     QN_TRY(qn_spool_spill((*out)[p], err));
   }
 
@@ -113,27 +116,26 @@ static void free_partitions(const join_state *join, qn_spool **parts) {
   }
 }
 
+static qn_status add_build_rows(void *ctx, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  join_state *join = ctx;
+
+  QN_TRY(add_to_partitions(join, batch, join->node->right_keys, join->build_parts, err));
+  QN_TRY(qn_comm_poll(join->run->comm, err));
+
+done:
+  return status;
+}
+
 static qn_status partition_build(join_state *join, qn_error *err) {
   qn_status status = QN_OK;
-  qn_batch *batch = NULL;
   const qn_dataset *node = join->node;
 
   QN_TRY(new_partitions(join, node->inputs[1]->schema, &join->build_parts, err));
   QN_TRY(new_partitions(join, node->inputs[0]->schema, &join->probe_parts, err));
-  QN_TRY(qn_spool_rewind(join->build, err));
-  for (;;) {
-    QN_TRY(qn_spool_next(join->build, &batch, err));
-    if (batch == NULL) {
-      break;
-    }
-    QN_TRY(add_to_partitions(join, batch, node->right_keys, join->build_parts, err));
-    qn_batch_free(batch);
-    batch = NULL;
-    QN_TRY(qn_comm_poll(join->run->comm, err));
-  }
+  QN_TRY(qn_spool_drain(join->build, add_build_rows, join, err));
 
 done:
-  qn_batch_free(batch);
   return status;
 }
 
@@ -194,54 +196,40 @@ static qn_status deliver_moved(void *ctx, const qn_batch *batch, int from_rank, 
   return qn_op_push(ctx, batch, err);
 }
 
+static qn_status broadcast_batch(void *ctx, const qn_batch *batch, qn_error *err) {
+  return qn_exchange_broadcast(ctx, batch, err);
+}
+
 static qn_status broadcast_rows(join_state *join, qn_spool *own, qn_op *moved, qn_error *err) {
   qn_status status = QN_OK;
-  qn_batch *batch = NULL;
   qn_exchange *exchange = NULL;
 
   QN_TRY(qn_exchange_open(join->run->comm, join->node->inputs[1]->schema, NULL, deliver_moved, moved,
                           &exchange, err));
-  QN_TRY(qn_spool_rewind(own, err));
-  for (;;) {
-    QN_TRY(qn_spool_next(own, &batch, err));
-    if (batch == NULL) {
-      break;
-    }
-    QN_TRY(qn_exchange_broadcast(exchange, batch, err));
-    qn_batch_free(batch);
-    batch = NULL;
-  }
+  QN_TRY(qn_spool_drain(own, broadcast_batch, exchange, err));
   QN_TRY(qn_exchange_finish(exchange, err));
 
 done:
-  qn_batch_free(batch);
   if (exchange != NULL) {
     qn_exchange_close(exchange);
   }
   return status;
 }
 
+static qn_status push_batch(void *ctx, const qn_batch *batch, qn_error *err) {
+  return qn_op_push(ctx, batch, err);
+}
+
 static qn_status scatter_rows(join_state *join, qn_spool *own, qn_op *moved, qn_error *err) {
   qn_status status = QN_OK;
-  qn_batch *batch = NULL;
   qn_op *exchange = NULL;
 
   QN_TRY(qn_make_hash_exchange(join->run, join->node->inputs[1]->schema, join->node->right_keys,
                                join->node->n_keys, moved, &exchange, err));
-  QN_TRY(qn_spool_rewind(own, err));
-  for (;;) {
-    QN_TRY(qn_spool_next(own, &batch, err));
-    if (batch == NULL) {
-      break;
-    }
-    QN_TRY(qn_op_push(exchange, batch, err));
-    qn_batch_free(batch);
-    batch = NULL;
-  }
+  QN_TRY(qn_spool_drain(own, push_batch, exchange, err));
   QN_TRY(qn_op_finish(exchange, err));
 
 done:
-  qn_batch_free(batch);
   return status;
 }
 
@@ -344,54 +332,40 @@ done:
   return status;
 }
 
+static qn_status probe_kept(void *ctx, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  join_state *join = ctx;
+
+  QN_TRY(probe_rows(join, batch, err));
+  QN_TRY(qn_comm_poll(join->run->comm, err));
+
+done:
+  return status;
+}
+
 // When no more left rows can come: what is pushed on here may wait, and rows that came meanwhile would be
 // joined within the joining of others.
 static qn_status probe_early(join_state *join, qn_error *err) {
   qn_status status = QN_OK;
-  qn_batch *batch = NULL;
 
-  if (join->early == NULL) {
-    return QN_OK;
+  if (join->early != NULL) {
+    QN_TRY(qn_spool_drain(join->early, probe_kept, join, err));
+    qn_spool_free(join->early);
+    join->early = NULL;
   }
-  QN_TRY(qn_spool_rewind(join->early, err));
-  for (;;) {
-    QN_TRY(qn_spool_next(join->early, &batch, err));
-    if (batch == NULL) {
-      break;
-    }
-    QN_TRY(probe_rows(join, batch, err));
-    qn_batch_free(batch);
-    batch = NULL;
-    QN_TRY(qn_comm_poll(join->run->comm, err));
-  }
-  qn_spool_free(join->early);
-  join->early = NULL;
 
 done:
-  qn_batch_free(batch);
   return status;
 }
 
 static qn_status join_partition(join_state *join, int p, qn_error *err) {
   qn_status status = QN_OK;
-  qn_batch *batch = NULL;
 
   QN_TRY(make_table(join, join->build_parts[p], err));
-  QN_TRY(qn_spool_rewind(join->probe_parts[p], err));
-  for (;;) {
-    QN_TRY(qn_spool_next(join->probe_parts[p], &batch, err));
-    if (batch == NULL) {
-      break;
-    }
-    QN_TRY(qn_join_table_probe(join->table, batch, err));
-    qn_batch_free(batch);
-    batch = NULL;
-    QN_TRY(qn_comm_poll(join->run->comm, err));
-  }
+  QN_TRY(qn_spool_drain(join->probe_parts[p], probe_kept, join, err));
   QN_TRY(qn_join_table_finish(join->table, err));
 
 done:
-  qn_batch_free(batch);
   qn_join_table_free(join->table);
   join->table = NULL;
   return status;

@@ -123,7 +123,7 @@ static qn_status push_zip(qn_op *op, const qn_batch *batch, qn_error *err) {
   return qn_spool_append(((number_op *)op)->spool, batch, err);
 }
 
-static qn_status push_numbered(qn_op *op, const qn_batch *batch, int64_t first, qn_error *err) {
+static qn_status push_numbered_rows(qn_op *op, const qn_batch *batch, int64_t first, qn_error *err) {
   qn_status status = QN_OK;
   const int n = batch->n_columns;
   qn_batch *made = NULL;
@@ -147,28 +147,29 @@ done:
   return status;
 }
 
+typedef struct numbering {
+  qn_op *op;
+  int64_t next;
+} numbering;
+
+static qn_status push_numbered(void *ctx, const qn_batch *batch, qn_error *err) {
+  numbering *numbers = ctx;
+  const int64_t first = numbers->next;
+
+  numbers->next += batch->n_rows;
+  return push_numbered_rows(numbers->op, batch, first, err);
+}
+
 static qn_status finish_zip(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
   const number_op *state = (const number_op *)op;
-  qn_batch *batch = NULL;
-  int64_t at = 0;
+  numbering numbers = {.op = op};
 
-  QN_TRY(rows_before(op->run, qn_spool_n_rows(state->spool), &at, err));
-  QN_TRY(qn_spool_rewind(state->spool, err));
-  for (;;) {
-    QN_TRY(qn_spool_next(state->spool, &batch, err));
-    if (batch == NULL) {
-      break;
-    }
-    QN_TRY(push_numbered(op, batch, at, err));
-    at += batch->n_rows;
-    qn_batch_free(batch);
-    batch = NULL;
-  }
+  QN_TRY(rows_before(op->run, qn_spool_n_rows(state->spool), &numbers.next, err));
+  QN_TRY(qn_spool_drain(state->spool, push_numbered, &numbers, err));
   QN_TRY(qn_op_finish(op->next, err));
 
 done:
-  qn_batch_free(batch);
   return status;
 }
 

@@ -167,6 +167,9 @@ static qn_status open_partitions(reduce_op *state, qn_spool **partitions, qn_err
   for (int p = 0; p < N_PARTITIONS && partitions[p] == NULL; p++) {
     QN_TRY(
         qn_spool_new(qn_grouping_state_schema(state->grouping), state->op.run->scratch, &partitions[p], err));
+    if (p > 0) {
+      qn_spool_share_file(partitions[p], partitions[0]);
+    }
   }
 
 done:
@@ -255,7 +258,7 @@ static qn_status emit_partitions(reduce_op *state, qn_spool **partitions, int le
   for (int p = 0; p < N_PARTITIONS; p++) {
     QN_TRY(qn_spool_rewind(partitions[p], err));
     for (;;) {
-      QN_TRY(qn_spool_next(partitions[p], &batch, err));
+      QN_TRY(qn_spool_take(partitions[p], &batch, err));
       if (batch == NULL) {
         break;
       }

@@ -242,6 +242,27 @@ qn_status qn_spool_take(qn_spool *spool, qn_batch **out, qn_error *err) {
   return read_batch(spool, true, out, err);
 }
 
+qn_status qn_spool_drain(qn_spool *spool, qn_status (*visit)(void *ctx, const qn_batch *batch, qn_error *err),
+                         void *ctx, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_batch *batch = NULL;
+
+  QN_TRY(qn_spool_rewind(spool, err));
+  for (;;) {
+    QN_TRY(qn_spool_take(spool, &batch, err));
+    if (batch == NULL) {
+      break;
+    }
+    QN_TRY(visit(ctx, batch, err));
+    qn_batch_free(batch);
+    batch = NULL;
+  }
+
+done:
+  qn_batch_free(batch);
+  return status;
+}
+
 qn_status qn_spool_concat(qn_spool *spool, qn_batch **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_batch_builder builder = {0};

@@ -28,6 +28,10 @@ qn_status qn_spool_next(qn_spool *spool, qn_batch **out, qn_error *err);
 /// As qn_spool_next(), but the spool gives the batch up, so that its memory goes when the caller's does: for
 /// spools that are read once. No rewind after it.
 qn_status qn_spool_take(qn_spool *spool, qn_batch **out, qn_error *err);
+/// Rewinds and hands every batch to `visit`, in order; each is given up after its call, as by
+/// qn_spool_take().
+qn_status qn_spool_drain(qn_spool *spool, qn_status (*visit)(void *ctx, const qn_batch *batch, qn_error *err),
+                         void *ctx, qn_error *err);
 /// All rows as one batch, owned by the caller (QN_ERR_VALUE past 2^31 - 1 rows or bytes of text).
 qn_status qn_spool_concat(qn_spool *spool, qn_batch **out, qn_error *err);
 void qn_spool_free(qn_spool *spool);

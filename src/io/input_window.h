@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A window over the bytes of a file, plain or compressed, that moves forward: what the text and CSV readers
-// parse in. It is filled by pread into one reused buffer of about the size of an L2 cache: mapping the file
-// instead would turn a file that shrinks while it is read into SIGBUS.
+// parse in. It is filled by pread into one reused buffer, a part of the L2 cache, which operators need too: mapping
+// the file instead would turn a file that shrinks while it is read into SIGBUS.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,7 +11,7 @@
 /// QN_WINDOW_FRONT readable bytes stand before the first byte and QN_MEMORY_SLACK behind the last, for vector
 /// loads. QN_WINDOW_MAX bounds what a window can hold, and so a line or row: offsets into it are uint32, text
 /// columns int32.
-enum { QN_WINDOW_FRONT = 64, QN_WINDOW_BYTES = 512 * 1024, QN_WINDOW_MAX = 0x7fffffff - 4096 };
+enum { QN_WINDOW_FRONT = 64, QN_WINDOW_BYTES = 256 * 1024, QN_WINDOW_MAX = 0x7fffffff - 4096 };
 
 /// A zeroed window is empty.
 typedef struct qn_input_window {

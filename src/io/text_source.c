@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lines as a source. A batch is made in three passes over a piece that fits the L2 cache: positions of the
+// Lines as a source. A batch is made in three passes over a piece of a part of the L2 cache: positions of the
 // line ends, UTF-8 check of the piece, and copying the lines without their ends behind each other.
 #include "io/text_source.h"
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #include "io/input_window.h"
 #include "io/split_table.h"
 
-enum { BATCH_BYTES = 384 * 1024, SCAN_CHUNK = 16 * 1024, FIRST_WANTED = 64 * 1024 };
+enum { BATCH_BYTES = 128 * 1024, SCAN_CHUNK = 16 * 1024, FIRST_WANTED = 64 * 1024 };
 
 typedef struct text_source {
   qn_source base;

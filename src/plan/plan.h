@@ -170,8 +170,6 @@ bool qn_plan_has_order(const qn_dataset *node);
 bool qn_plan_is_partitioned(const qn_dataset *node, const int *columns, int n_columns);
 /// True if each row is on the rank that qn_hash_columns() of exactly these columns, in this order, says.
 bool qn_plan_is_hashed(const qn_dataset *node, const int *columns, int n_columns);
-/// What is known of a node's size before it runs: bytes of its input, or -1.
-int64_t qn_plan_guess_bytes(const qn_dataset *node);
 
 /// Appends the tree as text, the root first.
 qn_status qn_plan_print(const qn_dataset *root, qn_buffer *out, qn_error *err);

@@ -148,25 +148,3 @@ bool qn_plan_is_hashed(const qn_dataset *node, const int *columns, int n_columns
   free(hashed);
   return answer;
 }
-
-int64_t qn_plan_guess_bytes(const qn_dataset *node) {
-  int64_t bytes = 0;
-
-  if (node->kind == QN_NODE_SOURCE) {
-    return node->source->n_bytes;
-  }
-  if (node->kind == QN_NODE_LIMIT || node->kind == QN_NODE_TOP) {
-    return node->n * 64;
-  }
-  if (node->n_inputs == 0) {
-    return -1;
-  }
-  for (int i = 0; i < node->n_inputs; i++) {
-    const int64_t input = qn_plan_guess_bytes(node->inputs[i]);
-    if (input < 0) {
-      return -1;
-    }
-    bytes += input;
-  }
-  return bytes;
-}
