@@ -10,7 +10,8 @@
 #include "store/stage_fixture.h"
 
 // HDF5 itself forgets some memory when it fails to open a file; LeakSanitizer shall not count that.
-const char *__lsan_default_suppressions(void);
+// Seen from outside, since the leak checker may be a shared library.
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) {
   return "leak:libhdf5";
 }
