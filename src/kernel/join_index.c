@@ -21,6 +21,14 @@ static void place_rows(const int32_t *groups, int64_t n_rows, int32_t *places, i
   }
 }
 
+static bool has_unique_rows(const int32_t *groups, int64_t n_rows, int64_t n_groups) {
+  bool is_unique = n_rows == n_groups;
+  for (int64_t i = 0; is_unique && i < n_rows; i++) {
+    is_unique = groups[i] == i;
+  }
+  return is_unique;
+}
+
 qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_t n_rows, int64_t n_groups,
                              qn_error *err) {
   qn_status status = QN_OK;
@@ -48,7 +56,10 @@ qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_
     start += count;
   }
   place_rows(groups, n_rows, places, rows);
-  *index = (qn_join_index){.n_groups = n_groups, .starts = starts, .rows = rows};
+  *index = (qn_join_index){.n_groups = n_groups,
+                           .starts = starts,
+                           .rows = rows,
+                           .is_unique = has_unique_rows(groups, n_rows, n_groups)};
   starts = NULL;
   rows = NULL;
 
@@ -70,6 +81,33 @@ int64_t qn_join_index_n_bytes(const qn_join_index *index) {
              : (index->n_groups + 2 + index->starts[index->n_groups]) * (int64_t)sizeof(int32_t);
 }
 
+static int64_t match_unique(const int32_t *groups, int64_t n_rows, bool keep_unmatched,
+                            qn_join_cursor *cursor, int64_t max_pairs, int32_t *probe_rows,
+                            int32_t *build_rows) {
+  int64_t n_pairs = 0;
+  int64_t row = cursor->row;
+
+  for (; row < n_rows && n_pairs < max_pairs; row++) {
+    probe_rows[n_pairs] = (int32_t)row;
+    build_rows[n_pairs] = groups[row] >= 0 ? groups[row] : -1;
+    n_pairs += keep_unmatched || groups[row] >= 0;
+  }
+  cursor->row = row;
+  return n_pairs;
+}
+
+// Fetches ahead what a probe row needs: where the list of a later one starts, and the list of one before
+// that.
+__attribute__((always_inline)) static inline void
+fetch_ahead(const qn_join_index *index, const int32_t *groups, int64_t row, int64_t n_rows) {
+  if (row + 2 * AHEAD < n_rows && groups[row + 2 * AHEAD] >= 0) {
+    __builtin_prefetch(index->starts + groups[row + 2 * AHEAD]);
+  }
+  if (row + AHEAD < n_rows && groups[row + AHEAD] >= 0) {
+    __builtin_prefetch(index->rows + index->starts[groups[row + AHEAD]]);
+  }
+}
+
 int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, int64_t n_rows,
                             bool keep_unmatched, qn_join_cursor *cursor, int64_t max_pairs,
                             int32_t *probe_rows, int32_t *build_rows) {
@@ -77,10 +115,11 @@ int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, i
   int64_t row = cursor->row;
   int32_t taken = cursor->taken;
 
+  if (index->is_unique) {
+    return match_unique(groups, n_rows, keep_unmatched, cursor, max_pairs, probe_rows, build_rows);
+  }
   while (row < n_rows && n_pairs < max_pairs) {
-    if (row + AHEAD < n_rows && groups[row + AHEAD] >= 0) {
-      __builtin_prefetch(index->starts + groups[row + AHEAD]);
-    }
+    fetch_ahead(index, groups, row, n_rows);
     const int32_t group = groups[row];
     const int32_t first = group >= 0 ? index->starts[group] : 0;
     const int32_t count = group >= 0 ? index->starts[group + 1] - first : 0;

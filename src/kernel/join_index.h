@@ -10,6 +10,8 @@ typedef struct qn_join_index {
   int64_t n_groups;
   int32_t *starts; // n_groups + 1: the rows of group g are rows[starts[g] .. starts[g + 1])
   int32_t *rows;   // ascending within a group
+  bool
+      is_unique; // group g has row g and no other: keys without duplicates, which need no look into the lists
 } qn_join_index;
 
 /// Rows with a negative group (keys with nulls, which join nothing) are left out. All groups are < n_groups;

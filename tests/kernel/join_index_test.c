@@ -95,8 +95,32 @@ static void pairs_are_those_of_nested_loops(void) {
   }
 }
 
+static void unique_keys_make_a_pair_at_most(void) {
+  kit_random random = {.state = 33};
+  int32_t build[150];
+  int32_t *probe = random_groups(&random, 100, 150);
+  qn_join_index index = {0};
+  for (int32_t i = 0; i < 150; i++) {
+    build[i] = i;
+  }
+  QN_CHECK_OK(qn_join_index_init(&index, build, 150, 150, &kit_error));
+  QN_CHECK(index.is_unique);
+  for (int64_t max_pairs = 1; max_pairs < 300; max_pairs = max_pairs * 3 + 1) {
+    check_pairs(&index, build, 150, probe, 100, false, max_pairs);
+    check_pairs(&index, build, 150, probe, 100, true, max_pairs);
+  }
+  qn_join_index_release(&index);
+  free(probe);
+
+  const int32_t swapped[] = {1, 0};
+  QN_CHECK_OK(qn_join_index_init(&index, swapped, 2, 2, &kit_error));
+  QN_CHECK(!index.is_unique);
+  qn_join_index_release(&index);
+}
+
 int main(void) {
   KIT_RUN(lists_hold_the_rows_of_their_group);
   KIT_RUN(pairs_are_those_of_nested_loops);
+  KIT_RUN(unique_keys_make_a_pair_at_most);
   return kit_result();
 }
