@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A window over the bytes of a file, plain or compressed, that moves forward: what the text and CSV readers
-// parse in. It is filled by pread into one reused buffer, a part of the L2 cache, which operators need too: mapping
-// the file instead would turn a file that shrinks while it is read into SIGBUS.
+// parse in. It is filled by pread into one reused buffer, a part of the L2 cache, which operators need too:
+// mapping the file instead would turn a file that shrinks while it is read into SIGBUS.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
