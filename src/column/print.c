@@ -350,8 +350,7 @@ done:
   return status;
 }
 
-// A value of a fixed-width type, at most 32 bytes.
-static int print_fixed(const qn_column *column, int64_t row, char *out) {
+int qn_print_fixed(const qn_column *column, int64_t row, char *out) {
   switch (column->type) {
   case QN_BOOL:
     out[0] = qn_column_bool(column, row) ? 't' : 'f';
@@ -386,7 +385,7 @@ qn_status qn_value_print(const qn_column *column, int64_t row, qn_buffer *out, q
                                      : qn_buffer_append(out, text.data, text.size, err);
   }
   QN_TRY(qn_buffer_reserve(out, 32, err));
-  out->size += print_fixed(column, row, (char *)out->data + out->size);
+  out->size += qn_print_fixed(column, row, (char *)out->data + out->size);
 
 done:
   return status;

@@ -14,6 +14,8 @@ int qn_print_float64(double value, char *out);
 int qn_print_float32(float value, char *out);
 int qn_print_date(int32_t days, char *out);
 int qn_print_timestamp(int64_t microseconds, char *out);
+/// A value, not null, of a fixed-width type; the same room.
+int qn_print_fixed(const qn_column *column, int64_t row, char *out);
 /// Appends the first max_rows rows as an aligned table with a header, NULL for nulls, long text cut at 48
 /// columns.
 qn_status qn_batch_print(const qn_batch *batch, int64_t max_rows, qn_buffer *out, qn_error *err);

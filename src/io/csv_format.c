@@ -60,30 +60,15 @@ static int64_t write_hex(const uint8_t *bytes, int64_t size, uint8_t *to) {
 static int64_t write_value(const qn_column *column, int64_t row, uint8_t separator, uint8_t *to) {
   const qn_text text = qn_type_is_text(column->type) ? qn_column_text(column, row) : (qn_text){0};
   const uint8_t *bytes = (const uint8_t *)text.data;
-  char *out = (char *)to;
 
   switch (column->type) {
-  case QN_BOOL:
-    *to = qn_column_bool(column, row) ? 't' : 'f';
-    return 1;
-  case QN_INT32:
-    return qn_print_int64(qn_column_int32(column, row), out);
-  case QN_INT64:
-    return qn_print_int64(qn_column_int64(column, row), out);
-  case QN_FLOAT32:
-    return qn_print_float32(qn_column_float32(column, row), out);
-  case QN_FLOAT64:
-    return qn_print_float64(qn_column_float64(column, row), out);
   case QN_UTF8:
     return write_text(bytes, text.size, separator, to);
   case QN_BINARY:
     return write_hex(bytes, text.size, to);
-  case QN_DATE:
-    return qn_print_date(qn_column_int32(column, row), out);
-  case QN_TIMESTAMP:
-    return qn_print_timestamp(qn_column_int64(column, row), out);
+  default:
+    return qn_print_fixed(column, row, (char *)to);
   }
-  return 0;
 }
 
 /// Bytes that a row can take at most.
