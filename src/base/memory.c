@@ -19,6 +19,8 @@ static struct {
   int64_t budget;
   int64_t used;
   int64_t peak;
+  int64_t spilled;
+  int64_t n_spills;
 } account;
 
 void qn_memory_set_budget(int64_t bytes) {
@@ -39,6 +41,19 @@ int64_t qn_memory_peak(void) {
 
 bool qn_memory_is_tight(int64_t more_bytes) {
   return account.budget > 0 && more_bytes > account.budget - account.used;
+}
+
+void qn_memory_count_spilled(int64_t bytes, int64_t n_spills) {
+  account.spilled += bytes;
+  account.n_spills += n_spills;
+}
+
+int64_t qn_memory_spilled(void) {
+  return account.spilled;
+}
+
+int64_t qn_memory_n_spills(void) {
+  return account.n_spills;
 }
 
 static void count(int64_t bytes) {

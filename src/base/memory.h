@@ -25,6 +25,11 @@ int64_t qn_memory_peak(void);
 /// True if `more_bytes` on top of what is in use would leave the budget.
 bool qn_memory_is_tight(int64_t more_bytes);
 
+/// Bytes written to spill files since the start of the process, and spill files (or parts of shared ones).
+void qn_memory_count_spilled(int64_t bytes, int64_t n_spills);
+int64_t qn_memory_spilled(void);
+int64_t qn_memory_n_spills(void);
+
 /// Size + QN_MEMORY_SLACK bytes, 64-byte aligned, not zeroed. NULL only if there is no memory.
 /// size 0 gives a valid pointer.
 void *qn_memory_alloc(int64_t size);

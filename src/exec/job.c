@@ -78,6 +78,7 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
     exit(1); // there is nothing yet that could carry the error
   }
   qn_memory_tune();
+  qn_record_start(&job->record);
   job->about = about;
   job->name = about->name;
   qn_plan_init(&job->plan, job);
@@ -139,6 +140,14 @@ QN_API int qn_job_close(qn_job *job) {
     status = qn_comm_agree(job->comm, known == QN_OK ? status : QN_OK, &err);
     if (known != QN_OK) {
       status = qn_job_check(job, &err);
+    }
+  }
+  if (!job->is_help && job->exit_code == 0) {
+    qn_error record_error = {0};
+    const qn_status kept = qn_record_finish(&job->record, job, status == QN_OK ? NULL : &err, &record_error);
+    if (status == QN_OK && kept != QN_OK) {
+      status = kept;
+      err = record_error;
     }
   }
   if (status != QN_OK) {

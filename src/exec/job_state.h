@@ -6,6 +6,7 @@
 #include <quern/job.h>
 #include "base/arena.h"
 #include "comm/comm.h"
+#include "exec/record.h"
 #include "plan/plan.h"
 
 typedef struct qn_rejects qn_rejects; // rejects.h
@@ -22,6 +23,7 @@ struct qn_job {
   const char *output;
   const char *scratch; // this rank's folder for spill files
   qn_rejects *rejects; // list of the CSV readers' reject files, or NULL
+  qn_record record;
   bool is_quiet;
   bool is_help;     // --help was asked for: do nothing
   int exit_code;    // for failures before any run: 2 for wrong use

@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
-#include "exec/run.h"
+#include "exec/record.h"
 #include "kernel/hash_columns.h"
 
 typedef struct exchange_op {
@@ -70,6 +70,7 @@ static qn_status finish(qn_op *op, qn_error *err) {
   const exchange_op *state = (const exchange_op *)op;
 
   QN_TRY(qn_exchange_finish(state->exchange, err));
+  qn_op_note_exchange(op, state->exchange);
   QN_TRY(qn_op_finish(op->next, err));
 
 done:
@@ -137,6 +138,7 @@ qn_status qn_make_hash_exchange(qn_run *run, const qn_schema *schema, const int 
     return qn_make_gather_exchange(run, schema, 0, false, next, out, err);
   }
   QN_TRY(new_exchange(run, &hash_ops, schema, false, next, &state, err));
+  state->op.is_spread = true;
   state->keys = keys;
   state->n_keys = n_keys;
   state->columns = qn_arena_alloc(&run->arena, (int64_t)sizeof *state->columns * n_keys);

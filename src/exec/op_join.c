@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "exec/join_table.h"
+#include "exec/record.h"
 #include "exec/run.h"
 #include "exec/spool.h"
 #include "kernel/hash_columns.h"
@@ -208,6 +209,7 @@ static qn_status broadcast_rows(join_state *join, qn_spool *own, qn_op *moved, q
                           &exchange, err));
   QN_TRY(qn_spool_drain(own, broadcast_batch, exchange, err));
   QN_TRY(qn_exchange_finish(exchange, err));
+  qn_op_note_exchange(moved, exchange);
 
 done:
   if (exchange != NULL) {

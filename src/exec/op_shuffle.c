@@ -10,7 +10,7 @@
 #include "exec/key_exchange.h"
 #include "exec/order_columns.h"
 #include "exec/range_splits.h"
-#include "exec/run.h"
+#include "exec/record.h"
 #include "exec/spool.h"
 
 typedef struct shuffle_op {
@@ -61,6 +61,7 @@ static qn_status finish_exchange(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
 
   QN_TRY(qn_exchange_finish(((shuffle_op *)op)->exchange, err));
+  qn_op_note_exchange(op, ((shuffle_op *)op)->exchange);
   QN_TRY(qn_op_finish(op->next, err));
 
 done:

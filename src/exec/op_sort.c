@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "exec/order_columns.h"
 #include "exec/range_splits.h"
-#include "exec/run.h"
+#include "exec/record.h"
 #include "exec/sorted_output.h"
 #include "exec/sorter.h"
 #include "exec/spool.h"
@@ -120,6 +120,7 @@ static qn_status send_rows(sort_op *state, qn_error *err) {
     batch = NULL;
   }
   QN_TRY(qn_exchange_finish(state->exchange, err));
+  qn_op_note_exchange(&state->op, state->exchange);
 
 done:
   qn_batch_free(batch);
@@ -226,6 +227,7 @@ qn_status qn_make_sort(qn_run *run, const qn_dataset *node, bool input_has_order
 
   QN_TRY(qn_op_new(run, &sort_ops, node, next, out, err));
   sort_op *state = (sort_op *)*out;
+  state->op.is_spread = true;
   state->input_has_order = input_has_order;
   QN_TRY(qn_order_columns_init(&state->order, node->schema, &run->arena, err));
   qn_order_columns_add_order(&state->order, node->order, node->n_order);

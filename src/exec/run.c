@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/memory.h"
 #include "exec/job_state.h"
+#include "exec/record.h"
 #include "exec/rejects.h"
 #include "exec/sinks.h"
 
@@ -56,6 +59,21 @@ qn_status qn_run_add_pipeline_take(qn_run *run, qn_feed *feed, qn_op *first, qn_
   return QN_OK;
 }
 
+qn_op *qn_run_enter(qn_run *run, qn_op *op) {
+  qn_op *outer = run->current;
+  const int64_t now = qn_clock_ns();
+  if (outer != NULL) {
+    outer->self_ns += now - run->entered_ns;
+    outer->bytes_spilled += qn_memory_spilled() - run->entered_spilled;
+    outer->n_spills += qn_memory_n_spills() - run->entered_spills;
+  }
+  run->current = op;
+  run->entered_ns = now;
+  run->entered_spilled = qn_memory_spilled();
+  run->entered_spills = qn_memory_n_spills();
+  return outer;
+}
+
 static void close_run(qn_run *run) {
   for (int i = run->n_ops - 1; i >= 0; i--) {
     if (run->ops[i]->ops->close != NULL) {
@@ -100,6 +118,7 @@ done:
 static qn_status run_once(qn_job *job, const qn_dataset *dataset, const qn_sink *sink) {
   qn_error err = {0};
   qn_run run = {.job = job, .comm = job->comm, .scratch = job->scratch};
+  const int64_t start = qn_clock_ns();
 
   qn_status status = qn_comm_agree(run.comm, run_here(&run, dataset, sink, &err), &err);
   if (status == QN_OK && sink->commit != NULL) {
@@ -109,6 +128,13 @@ static qn_status run_once(qn_job *job, const qn_dataset *dataset, const qn_sink 
     sink->undo(sink->ctx, &run);
   }
   run.has_succeeded = status == QN_OK;
+  if (run.has_succeeded) {
+    const qn_status kept = qn_record_keep(&job->record, &job->arena, &run, qn_clock_ns() - start, &err);
+    if (kept != QN_OK && job->pending == QN_OK) { // known to this rank only
+      job->pending = kept;
+      job->pending_error = err;
+    }
+  }
   close_run(&run);
   return qn_job_keep_error(job, status, &err);
 }

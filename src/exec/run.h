@@ -37,17 +37,31 @@ struct qn_op {
   qn_op *next;            // NULL for a sink
   const qn_dataset *node; // the plan node it works for; NULL for inner ones
   bool is_full;           // wants no more rows (limit); its pipeline may stop early, and then calls finish
+  bool is_spread;         // has an exchange that is to give all ranks the same work
+  bool has_exchanged;     // `exchanged` is filled in
+
+  // What it did on this rank, for the record of the job. All but the exchange is counted by the calls below.
   int64_t rows_in, batches_in;
+  int64_t self_ns; // in it, and not in the operators it calls
+  int64_t bytes_spilled, n_spills;
+  qn_exchange_counts exchanged; // see qn_op_note_exchange() in record.h
 };
 
 /// Local. Makes an operator in front of `next`; the run closes it. The caller fills in the rest of its state.
 qn_status qn_op_new(qn_run *run, const qn_op_ops *ops, const qn_dataset *node, qn_op *next, qn_op **out,
                     qn_error *err);
 
+/// Local. From here on what is spilled and the time that passes is counted for `op` (NULL: for nobody).
+/// Returns for whom it was before.
+qn_op *qn_run_enter(qn_run *run, qn_op *op);
+
 static inline qn_status qn_op_push(qn_op *op, const qn_batch *batch, qn_error *err) {
   op->rows_in += batch->n_rows;
   op->batches_in++;
-  return op->ops->push(op, batch, err);
+  qn_op *outer = qn_run_enter(op->run, op);
+  const qn_status status = op->ops->push(op, batch, err);
+  qn_run_enter(op->run, outer);
+  return status;
 }
 static inline bool qn_op_is_full(const qn_op *op) {
   while (op->ops->is_streaming && !op->is_full && op->next != NULL) {
@@ -56,7 +70,10 @@ static inline bool qn_op_is_full(const qn_op *op) {
   return op->is_full;
 }
 static inline qn_status qn_op_finish(qn_op *op, qn_error *err) {
-  return op->ops->finish(op, err);
+  qn_op *outer = qn_run_enter(op->run, op);
+  const qn_status status = op->ops->finish(op, err);
+  qn_run_enter(op->run, outer);
+  return status;
 }
 
 /// What a pipeline reads.
@@ -75,6 +92,8 @@ struct qn_run {
   int n_ops, ops_capacity;
   struct qn_pipeline *pipelines;
   int n_pipelines, pipelines_capacity;
+  qn_op *current; // see qn_run_enter()
+  int64_t entered_ns, entered_spilled, entered_spills;
 };
 typedef struct qn_pipeline {
   qn_feed *feed;

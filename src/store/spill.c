@@ -156,6 +156,7 @@ static qn_status write_extent(qn_spill *spill, qn_error *err) {
   QN_TRY(qn_buffer_append(&spill->extents, &next, sizeof next, err));
   file->n_bytes += next.size;
   spill->n_bytes += next.size;
+  qn_memory_count_spilled(next.size, spill->n_bytes == next.size);
   spill->buffer.size = 0;
   if (spill->buffer.capacity > 4 * EXTENT_BYTES) { // a huge batch; its memory is not kept
     qn_buffer_release(&spill->buffer);
