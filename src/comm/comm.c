@@ -73,10 +73,15 @@ qn_status qn_comm_open(qn_comm **out, qn_error *err) {
   qn_comm *comm = calloc(1, sizeof *comm);
 
   QN_REQUIRE(comm != NULL, err, QN_ERR_MEMORY, "no memory for a communicator");
-  *comm = (qn_comm){
-      .transport.mpi = MPI_COMM_NULL, .size = 1, .epoch = 1, .delivering = INT64_MAX, .reason_rank = -1};
+  *comm = (qn_comm){.transport.mpi = MPI_COMM_NULL,
+                    .nodes.mpi = MPI_COMM_NULL,
+                    .size = 1,
+                    .epoch = 1,
+                    .delivering = INT64_MAX,
+                    .reason_rank = -1};
   QN_TRY(init_mpi(comm, err));
   QN_TRY(duplicate_world(comm, err));
+  QN_TRY(qn_nodes_find(comm, 0, err));
   const qn_message_header header = {.kind = QN_MESSAGE_ABORT};
   QN_TRY(qn_parcel_new(&header, sizeof(qn_abort_note), &comm->abort_parcel, err));
   name_library(comm);
@@ -117,6 +122,7 @@ void qn_comm_close(qn_comm *comm) {
   qn_parcel_free(comm->abort_parcel);
   free(comm->counters);
   MPI_Comm mpi = comm->transport.mpi;
+  qn_nodes_release(&comm->nodes, is_in_order);
   qn_transport_release(&comm->transport);
   if (is_in_order) {
     MPI_Comm_free(&mpi);

@@ -23,6 +23,11 @@ _Noreturn void qn_comm_abort(qn_comm *comm, int exit_code);
 
 int qn_comm_rank(const qn_comm *comm);
 int qn_comm_size(const qn_comm *comm);
+/// Ranks on this rank's node (that can share memory with it), the number of this rank among them, and how
+/// many nodes the job has.
+int qn_comm_node_size(const qn_comm *comm);
+int qn_comm_node_rank(const qn_comm *comm);
+int qn_comm_n_nodes(const qn_comm *comm);
 /// Name of the MPI library and its version, for the run record.
 const char *qn_comm_library(const qn_comm *comm);
 

@@ -19,9 +19,24 @@ typedef struct qn_abort_note {
 
 struct qn_exchange;
 
+/// Where a rank is: its node, and its number on that node.
+typedef struct qn_place {
+  int node, index;
+} qn_place;
+
+typedef struct qn_nodes {
+  MPI_Comm mpi;     // the ranks of this node, in their order
+  int n_nodes;      // of the job
+  int n_here;       // ranks on this node
+  qn_place *places; // [size]
+  bool is_even;     // every node has n_here ranks:
+  int *ranks;       // [n_nodes, n_here]
+} qn_nodes;
+
 struct qn_comm {
   qn_transport transport;
   int rank, size;
+  qn_nodes nodes;
   bool owns_mpi;
   char library[128];
 
@@ -62,6 +77,11 @@ struct qn_comm {
   int64_t n_counters, counter_capacity;
   qn_claims *claims;
 };
+
+/// Collective, in no run. Finds out which ranks share a node; most_ranks > 0 makes nodes of at most that many
+/// ranks, as if there were more machines.
+qn_status qn_nodes_find(qn_comm *comm, int most_ranks, qn_error *err);
+void qn_nodes_release(qn_nodes *nodes, bool is_in_order); // else without a call to MPI
 
 /// Fills what the sender of a message says about it.
 static inline qn_message_header qn_comm_header(const qn_comm *comm, qn_message_kind kind, int64_t channel,

@@ -18,20 +18,11 @@ qn_status qn_fail_mpi(qn_error *err, const char *call, int result) {
   return qn_fail(err, QN_ERR_MPI, "%s failed with code %d: %s", call, result, text);
 }
 
-#define TRY_MPI(call, name)                                                                                  \
-  do {                                                                                                       \
-    const int result_ = (call);                                                                              \
-    if (__builtin_expect(result_ != MPI_SUCCESS, 0)) {                                                       \
-      status = qn_fail_mpi(err, (name), result_);                                                            \
-      goto done;                                                                                             \
-    }                                                                                                        \
-  } while (0)
-
 qn_status qn_transport_init(qn_transport *transport, MPI_Comm mpi, qn_error *err) {
   qn_status status = QN_OK;
   *transport = (qn_transport){.mpi = mpi, .piece_bytes = QN_PIECE_BYTES};
-  TRY_MPI(MPI_Comm_rank(mpi, &transport->rank), "MPI_Comm_rank");
-  TRY_MPI(MPI_Comm_size(mpi, &transport->size), "MPI_Comm_size");
+  QN_TRY_MPI(MPI_Comm_rank(mpi, &transport->rank), "MPI_Comm_rank");
+  QN_TRY_MPI(MPI_Comm_size(mpi, &transport->size), "MPI_Comm_size");
   transport->assembling = calloc((size_t)transport->size, sizeof(qn_incoming *));
   transport->seen = calloc((size_t)transport->size, sizeof(int64_t));
   QN_REQUIRE(transport->assembling != NULL && transport->seen != NULL, err, QN_ERR_MEMORY,
@@ -109,7 +100,7 @@ static qn_status add_operation(qn_transport *transport, MPI_Request request, con
     transport->requests[transport->n_operations] = request;
     transport->operations[transport->n_operations++] = *operation;
   }
-  TRY_MPI(result, "MPI_Test");
+  QN_TRY_MPI(result, "MPI_Test");
 
 done:
   return status;
@@ -119,7 +110,7 @@ static qn_status send_bytes(qn_transport *transport, int destination, const void
                             qn_parcel *parcel, qn_error *err) {
   qn_status status = QN_OK;
   MPI_Request request = MPI_REQUEST_NULL;
-  TRY_MPI(MPI_Isend(data, (int)size, MPI_BYTE, destination, tag, transport->mpi, &request), "MPI_Isend");
+  QN_TRY_MPI(MPI_Isend(data, (int)size, MPI_BYTE, destination, tag, transport->mpi, &request), "MPI_Isend");
   parcel->n_references++;
   QN_TRY(add_operation(transport, request, &(qn_operation){.parcel = parcel}, err));
 
@@ -159,9 +150,9 @@ static qn_status complete_operations(qn_transport *transport, qn_error *err) {
   if (transport->n_operations == 0) {
     return QN_OK;
   }
-  TRY_MPI(MPI_Testsome(transport->n_operations, transport->requests, &n_completed, transport->completed,
-                       transport->statuses),
-          "MPI_Testsome");
+  QN_TRY_MPI(MPI_Testsome(transport->n_operations, transport->requests, &n_completed, transport->completed,
+                          transport->statuses),
+             "MPI_Testsome");
   if (n_completed <= 0) {
     return QN_OK;
   }
@@ -200,7 +191,7 @@ static qn_status check_header(const qn_message_header *header, int source, int64
 static qn_status receive_header(qn_transport *transport, qn_incoming *incoming, MPI_Message *message,
                                 int64_t size, qn_error *err) {
   qn_status status = QN_OK;
-  TRY_MPI(MPI_Mrecv(&incoming->header, (int)size, MPI_BYTE, message, MPI_STATUS_IGNORE), "MPI_Mrecv");
+  QN_TRY_MPI(MPI_Mrecv(&incoming->header, (int)size, MPI_BYTE, message, MPI_STATUS_IGNORE), "MPI_Mrecv");
   QN_TRY(check_header(&incoming->header, incoming->source, size, err));
   incoming->n_missing_bytes = incoming->header.payload_bytes;
   qn_incoming_list_append(&transport->incoming, incoming);
@@ -236,7 +227,7 @@ static qn_status receive_message(qn_transport *transport, MPI_Message *message, 
   QN_REQUIRE(incoming->memory != NULL, err, QN_ERR_MEMORY,
              "no memory for a message of %" PRId64 " bytes from rank %d", size, source);
   incoming->header.payload_bytes = size - QN_HEADER_BYTES;
-  TRY_MPI(MPI_Imrecv(incoming->memory, (int)size, MPI_BYTE, message, &request), "MPI_Imrecv");
+  QN_TRY_MPI(MPI_Imrecv(incoming->memory, (int)size, MPI_BYTE, message, &request), "MPI_Imrecv");
   incoming->n_open = 1;
   qn_incoming_list_append(&transport->incoming, incoming);
   const qn_operation operation = {.incoming = incoming};
@@ -267,7 +258,7 @@ static qn_status receive_piece(qn_transport *transport, MPI_Message *message, in
     QN_REQUIRE(to != NULL, err, QN_ERR_MEMORY, "no memory for a message of %" PRId64 " bytes from rank %d",
                size, source);
   }
-  TRY_MPI(MPI_Imrecv(to, (int)size, MPI_BYTE, message, &request), "MPI_Imrecv");
+  QN_TRY_MPI(MPI_Imrecv(to, (int)size, MPI_BYTE, message, &request), "MPI_Imrecv");
   incoming->n_open++;
   incoming->n_missing_bytes -= size;
   if (incoming->n_missing_bytes == 0) {
@@ -288,7 +279,7 @@ static qn_status receive_held(qn_transport *transport, qn_error *err) {
   int size = 0;
   const int source = transport->held_status.MPI_SOURCE;
 
-  TRY_MPI(MPI_Get_count(&transport->held_status, MPI_BYTE, &size), "MPI_Get_count");
+  QN_TRY_MPI(MPI_Get_count(&transport->held_status, MPI_BYTE, &size), "MPI_Get_count");
   QN_TRY(reserve_operations(transport, 1, err));
   transport->n_events++;
   if (transport->held_status.MPI_TAG == TAG_PIECE) {
@@ -308,9 +299,9 @@ qn_status qn_transport_advance(qn_transport *transport, qn_error *err) {
   for (int i = 0; i < RECEIVES_AT_ONCE; i++) {
     if (!transport->is_holding) {
       int is_there = 0;
-      TRY_MPI(MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, transport->mpi, &is_there, &transport->held,
-                          &transport->held_status),
-              "MPI_Improbe");
+      QN_TRY_MPI(MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, transport->mpi, &is_there, &transport->held,
+                             &transport->held_status),
+                 "MPI_Improbe");
       if (!is_there) {
         break;
       }

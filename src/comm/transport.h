@@ -54,3 +54,12 @@ qn_status qn_transport_take(qn_transport *transport, qn_incoming **out, qn_error
 
 /// Fills err from the result of a call to MPI.
 qn_status qn_fail_mpi(qn_error *err, const char *call, int result);
+/// Inside a function with `status`, `err` and `done:`: calls MPI and fails by its result.
+#define QN_TRY_MPI(call, name)                                                                               \
+  do {                                                                                                       \
+    const int result_ = (call);                                                                              \
+    if (__builtin_expect(result_ != MPI_SUCCESS, 0)) {                                                       \
+      status = qn_fail_mpi(err, (name), result_);                                                            \
+      goto done;                                                                                             \
+    }                                                                                                        \
+  } while (0)
