@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys of the build side are numbered by a group table, and an index lists the build rows of each number. A
-// probe batch looks its keys up, expands them to pairs of row numbers, checks the extra condition on the
-// pairs and gathers.
+// Keys of the build side are numbered, by their distance from the lowest one where they are dense integers,
+// else by a group table; an index lists the build rows of each number. A probe batch looks its keys up,
+// expands them to pairs of row numbers, checks the extra condition on the pairs and gathers.
 #include "exec/join_table.h"
 
 #include <stdlib.h>
@@ -10,37 +10,36 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "column/builder.h"
+#include "kernel/dense_keys.h"
 #include "kernel/group_table.h"
 #include "kernel/hash_columns.h"
 #include "kernel/join_index.h"
 
+enum {
+  PLACES_PER_ROW = 12,   // of an array over dense keys, at most: what a hash table would take
+  FEW_PLACES = 64 << 10, // always allowed
+  BYTES_PER_ROW = 64,    // of a group table with its index
+};
+
 struct qn_join_table {
-  const qn_dataset *node;
+  qn_join_output output;
+  int build_side;
   qn_batch *build;
   qn_schema *both_schema; // left then right columns, for the condition; else NULL
-  qn_joined_fn joined;
-  void *ctx;
+  qn_dense_keys dense;    // n_groups 0: `keys` numbers them
   qn_group_table *keys;
   qn_join_index index;
-  uint8_t *is_matched;       // [build rows], right and full joins
+  uint8_t *is_matched;       // [build rows], if build rows come out by themselves
   const qn_column **columns; // [n_keys]
   int64_t capacity;          // rows that the arrays below have room for
   uint64_t *hashes;
   int32_t *groups;
-  uint8_t *has_partner;                    // [probe rows]
+  uint8_t *marks;                          // [probe rows]
   int32_t *probe_rows, *build_rows, *kept; // [QN_BATCH_ROWS]
 };
 
-static bool keeps_left(qn_join_kind kind) {
-  return kind == QN_JOIN_LEFT || kind == QN_JOIN_FULL;
-}
-
-static bool keeps_right(qn_join_kind kind) {
-  return kind == QN_JOIN_RIGHT || kind == QN_JOIN_FULL;
-}
-
-static bool is_half(qn_join_kind kind) { // the result has rows of the left only
-  return kind == QN_JOIN_SEMI || kind == QN_JOIN_ANTI;
+int64_t qn_join_table_cost(int64_t n_rows, int64_t n_bytes) {
+  return n_bytes + n_rows * BYTES_PER_ROW;
 }
 
 static qn_status make_room(qn_join_table *table, int64_t n_rows, qn_error *err) {
@@ -49,25 +48,42 @@ static qn_status make_room(qn_join_table *table, int64_t n_rows, qn_error *err) 
   }
   qn_memory_free(table->hashes);
   qn_memory_free(table->groups);
-  qn_memory_free(table->has_partner);
-  table->hashes = qn_memory_alloc(n_rows * (int64_t)sizeof *table->hashes);
+  qn_memory_free(table->marks);
+  table->hashes = table->dense.n_groups > 0 ? NULL : qn_memory_alloc(n_rows * (int64_t)sizeof *table->hashes);
   table->groups = qn_memory_alloc(n_rows * (int64_t)sizeof *table->groups);
-  table->has_partner = qn_memory_alloc(n_rows);
-  const bool is_made = table->hashes != NULL && table->groups != NULL && table->has_partner != NULL;
+  table->marks = qn_memory_alloc(n_rows);
+  const bool is_made =
+      (table->hashes != NULL || table->dense.n_groups > 0) && table->groups != NULL && table->marks != NULL;
   table->capacity = is_made ? n_rows : 0;
   return is_made ? QN_OK : qn_fail(err, QN_ERR_MEMORY, "no memory to join %lld rows", (long long)n_rows);
 }
 
-static void hash_keys(qn_join_table *table, const qn_batch *batch, const int *keys) {
-  for (int k = 0; k < table->node->n_keys; k++) {
+// The arrays have been as large as the build side.
+static void give_room_back(qn_join_table *table) {
+  qn_memory_free(table->hashes);
+  qn_memory_free(table->groups);
+  qn_memory_free(table->marks);
+  table->hashes = NULL;
+  table->groups = NULL;
+  table->marks = NULL;
+  table->capacity = 0;
+}
+
+static const int *keys_of(const qn_join_table *table, bool is_build) {
+  const qn_dataset *node = table->output.node;
+  return (table->build_side == 0) == is_build ? node->left_keys : node->right_keys;
+}
+
+static void choose_keys(qn_join_table *table, const qn_batch *batch, bool is_build) {
+  const int *keys = keys_of(table, is_build);
+  for (int k = 0; k < table->output.node->n_keys; k++) {
     table->columns[k] = &batch->columns[keys[k]];
   }
-  qn_hash_columns(table->columns, table->node->n_keys, batch->n_rows, table->hashes);
 }
 
 // Null keys match nothing.
 static void drop_null_keys(const qn_join_table *table, int64_t n_rows) {
-  for (int k = 0; k < table->node->n_keys; k++) {
+  for (int k = 0; k < table->output.node->n_keys; k++) {
     const qn_column *column = table->columns[k];
     for (int64_t row = 0; column->n_nulls > 0 && row < n_rows; row++) {
       if (qn_column_is_null(column, row)) {
@@ -77,32 +93,53 @@ static void drop_null_keys(const qn_join_table *table, int64_t n_rows) {
   }
 }
 
-static qn_status index_build(qn_join_table *table, qn_error *err) {
+static qn_status number_keys(qn_join_table *table, qn_error *err) {
   qn_status status = QN_OK;
-  const qn_dataset *node = table->node;
+  const qn_dataset *node = table->output.node;
+  const int64_t n_rows = table->build->n_rows;
   qn_type *types = calloc((size_t)node->n_keys + 1, sizeof *types);
 
   QN_REQUIRE(types != NULL, err, QN_ERR_MEMORY, "no memory for a join");
   for (int k = 0; k < node->n_keys; k++) {
-    types[k] = node->inputs[1]->schema->fields[node->right_keys[k]].type;
+    types[k] = table->columns[k]->type;
   }
   QN_TRY(qn_group_table_new(types, node->n_keys, &table->keys, err));
-  QN_TRY(make_room(table, table->build->n_rows, err));
-  hash_keys(table, table->build, node->right_keys);
-  QN_TRY(qn_group_table_add(table->keys, table->columns, table->hashes, table->build->n_rows, table->groups,
-                            err));
-  drop_null_keys(table, table->build->n_rows);
-  QN_TRY(qn_join_index_init(&table->index, table->groups, table->build->n_rows,
-                            qn_group_table_n_groups(table->keys), err));
+  qn_hash_columns(table->columns, node->n_keys, n_rows, table->hashes);
+  QN_TRY(qn_group_table_add(table->keys, table->columns, table->hashes, n_rows, table->groups, err));
+  drop_null_keys(table, n_rows);
 
 done:
   free(types);
   return status;
 }
 
+static qn_status index_build(qn_join_table *table, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n_rows = table->build->n_rows;
+  const int64_t most = n_rows < INT32_MAX / PLACES_PER_ROW ? n_rows * PLACES_PER_ROW : INT32_MAX - 64;
+
+  choose_keys(table, table->build, true);
+  if (table->output.node->n_keys == 1) {
+    table->dense = qn_dense_keys_find_range(table->columns[0], most > FEW_PLACES ? most : FEW_PLACES);
+  }
+  QN_TRY(make_room(table, n_rows, err));
+  if (table->dense.n_groups > 0) {
+    qn_dense_keys_groups(&table->dense, table->columns[0], table->groups);
+  } else {
+    QN_TRY(number_keys(table, err));
+  }
+  const int64_t n_groups =
+      table->dense.n_groups > 0 ? table->dense.n_groups : qn_group_table_n_groups(table->keys);
+  QN_TRY(qn_join_index_init(&table->index, table->groups, n_rows, n_groups, err));
+  give_room_back(table);
+
+done:
+  return status;
+}
+
 static qn_status make_both_schema(qn_join_table *table, qn_error *err) {
   qn_status status = QN_OK;
-  const qn_dataset *node = table->node;
+  const qn_dataset *node = table->output.node;
   qn_arena names = {0};
   int n = 0;
   const int n_all = node->inputs[0]->schema->n_columns + node->inputs[1]->schema->n_columns;
@@ -125,16 +162,16 @@ done:
   return status;
 }
 
-qn_status qn_join_table_new(const qn_dataset *node, const qn_batch *build, qn_joined_fn joined, void *ctx,
+qn_status qn_join_table_new(const qn_join_output *output, int build_side, const qn_batch *build,
                             qn_join_table **out, qn_error *err) {
   qn_status status = QN_OK;
+  const qn_dataset *node = output->node;
   qn_join_table *table = calloc(1, sizeof *table);
 
   QN_REQUIRE(table != NULL, err, QN_ERR_MEMORY, "no memory for a join");
-  table->node = node;
+  table->output = *output;
+  table->build_side = build_side;
   table->build = qn_batch_share(build);
-  table->joined = joined;
-  table->ctx = ctx;
   table->columns = calloc((size_t)node->n_keys + 1, sizeof *table->columns);
   table->probe_rows = qn_memory_alloc((int64_t)sizeof(int32_t) * QN_BATCH_ROWS);
   table->build_rows = qn_memory_alloc((int64_t)sizeof(int32_t) * QN_BATCH_ROWS);
@@ -142,7 +179,7 @@ qn_status qn_join_table_new(const qn_dataset *node, const qn_batch *build, qn_jo
   QN_REQUIRE(table->columns != NULL && table->probe_rows != NULL && table->build_rows != NULL &&
                  table->kept != NULL,
              err, QN_ERR_MEMORY, "no memory for a join");
-  if (keeps_right(node->join_kind)) {
+  if (qn_join_settles(node->join_kind, build_side)) {
     table->is_matched = qn_memory_alloc(build->n_rows);
     QN_REQUIRE(table->is_matched != NULL, err, QN_ERR_MEMORY, "no memory for a join");
     memset(table->is_matched, 0, (size_t)build->n_rows);
@@ -169,91 +206,36 @@ void qn_join_table_free(qn_join_table *table) {
   qn_batch_free(table->build);
   free(table->columns);
   qn_memory_free(table->is_matched);
-  qn_memory_free(table->hashes);
-  qn_memory_free(table->groups);
-  qn_memory_free(table->has_partner);
+  give_room_back(table);
   qn_memory_free(table->probe_rows);
   qn_memory_free(table->build_rows);
   qn_memory_free(table->kept);
   free(table);
 }
 
-static qn_status gather_column(const qn_column *column, const int32_t *rows, int64_t n, qn_column *out,
-                               qn_error *err) {
-  qn_status status = QN_OK;
-  qn_column_builder builder;
-
-  qn_column_builder_init(&builder, column->type);
-  QN_TRY(qn_column_builder_append_gather(&builder, column, rows, n, err));
-  QN_TRY(qn_column_builder_finish(&builder, out, err));
-
-done:
-  qn_column_builder_release(&builder);
-  return status;
-}
-
-// Left columns at probe_rows (probe NULL: all null, but keys named by `using` take the right's), right
-// columns at build_rows (-1: null).
-static qn_status emit_pairs(qn_join_table *table, const qn_batch *probe, const int32_t *probe_rows,
-                            const int32_t *build_rows, int64_t n, qn_error *err) {
-  qn_status status = QN_OK;
-  const qn_dataset *node = table->node;
-  const int n_left = node->inputs[0]->schema->n_columns;
-  qn_batch *joined = NULL;
-  qn_column *columns = calloc((size_t)node->schema->n_columns + 1, sizeof *columns);
-
-  QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for a join");
-  for (int c = 0; c < n_left; c++) {
-    if (probe != NULL) {
-      QN_TRY(gather_column(&probe->columns[c], probe_rows, n, &columns[c], err));
-      continue;
-    }
-    int from = -1;
-    for (int k = 0; k < node->n_keys; k++) {
-      from = node->key_is_using[k] && node->left_keys[k] == c ? node->right_keys[k] : from;
-    }
-    if (from >= 0) {
-      QN_TRY(gather_column(&table->build->columns[from], build_rows, n, &columns[c], err));
-    } else {
-      QN_TRY(qn_column_all_null(node->schema->fields[c].type, n, &columns[c], err));
-    }
-  }
-  for (int c = 0; c < node->n_right_columns; c++) {
-    QN_TRY(gather_column(&table->build->columns[node->right_columns[c]], build_rows, n, &columns[n_left + c],
-                         err));
-  }
-  QN_TRY(qn_batch_new_take(node->schema, n, columns, &joined, err));
-  QN_TRY(table->joined(table->ctx, joined, err));
-
-done:
-  for (int c = 0; columns != NULL && c < node->schema->n_columns; c++) {
-    qn_column_release(&columns[c]);
-  }
-  free(columns);
-  qn_batch_free(joined);
-  return status;
+// n joined rows; probe or build NULL: that side has none.
+static qn_status emit(const qn_join_table *table, qn_join_rows probe, qn_join_rows build, int64_t n,
+                      qn_error *err) {
+  return table->build_side == 0 ? qn_join_emit(&table->output, build, probe, n, err)
+                                : qn_join_emit(&table->output, probe, build, n, err);
 }
 
 // Keeps of the pairs those for which the condition holds.
 static qn_status check_condition(qn_join_table *table, const qn_batch *probe, int64_t *n_pairs,
                                  qn_error *err) {
   qn_status status = QN_OK;
-  const qn_dataset *node = table->node;
-  const int n_left = node->inputs[0]->schema->n_columns;
-  const int n_right = node->inputs[1]->schema->n_columns;
+  const qn_join_rows sides[2] = {{probe, table->probe_rows}, {table->build, table->build_rows}};
+  const qn_join_rows left = sides[table->build_side == 0], right = sides[table->build_side == 1];
+  const int n_left = left.batch->n_columns;
   qn_batch *pairs = NULL;
   int64_t n_kept = 0;
-  qn_column *columns = calloc((size_t)(n_left + n_right) + 1, sizeof *columns);
+  qn_column *columns = calloc((size_t)(n_left + right.batch->n_columns) + 1, sizeof *columns);
 
   QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for a join");
-  for (int c = 0; c < n_left; c++) {
-    QN_TRY(gather_column(&probe->columns[c], table->probe_rows, *n_pairs, &columns[c], err));
-  }
-  for (int c = 0; c < n_right; c++) {
-    QN_TRY(gather_column(&table->build->columns[c], table->build_rows, *n_pairs, &columns[n_left + c], err));
-  }
+  QN_TRY(qn_join_columns(left, NULL, n_left, *n_pairs, columns, err));
+  QN_TRY(qn_join_columns(right, NULL, right.batch->n_columns, *n_pairs, columns + n_left, err));
   QN_TRY(qn_batch_new_take(table->both_schema, *n_pairs, columns, &pairs, err));
-  QN_TRY(qn_expr_select(node->condition, pairs, table->kept, &n_kept, err));
+  QN_TRY(qn_expr_select(table->output.node->condition, pairs, table->kept, &n_kept, err));
   for (int64_t i = 0; i < n_kept; i++) {
     table->probe_rows[i] = table->probe_rows[table->kept[i]];
     table->build_rows[i] = table->build_rows[table->kept[i]];
@@ -261,7 +243,7 @@ static qn_status check_condition(qn_join_table *table, const qn_batch *probe, in
   *n_pairs = n_kept;
 
 done:
-  for (int c = 0; columns != NULL && c < n_left + n_right; c++) {
+  for (int c = 0; columns != NULL && c < n_left + right.batch->n_columns; c++) {
     qn_column_release(&columns[c]);
   }
   free(columns);
@@ -269,29 +251,63 @@ done:
   return status;
 }
 
-static void mark_pairs(qn_join_table *table, int64_t n_pairs) {
-  for (int64_t i = 0; i < n_pairs; i++) {
-    table->has_partner[table->probe_rows[i]] = 1;
+static void mark_pairs(qn_join_table *table, int64_t n_pairs, uint8_t *marks) {
+  for (int64_t i = 0; marks != NULL && i < n_pairs; i++) {
+    marks[table->probe_rows[i]] = 1;
   }
   for (int64_t i = 0; table->is_matched != NULL && i < n_pairs; i++) {
-    table->is_matched[table->build_rows[i]] = 1;
+    if (table->build_rows[i] >= 0) {
+      table->is_matched[table->build_rows[i]] = 1;
+    }
   }
 }
 
-// Probe rows whose mark is `wanted`, once each: the unmatched of a left join (build row -1), or a half join's
-// result.
-static qn_status emit_marked(qn_join_table *table, const qn_batch *probe, uint8_t wanted, qn_error *err) {
-  qn_status status = QN_OK;
-  int64_t n = 0;
+static bool shows_pairs(const qn_join_table *table) {
+  return !qn_join_is_half(table->output.node->join_kind);
+}
 
-  for (int64_t row = 0; row <= probe->n_rows; row++) {
-    if (n == QN_BATCH_ROWS || (row == probe->n_rows && n > 0)) {
-      QN_TRY(emit_pairs(table, probe, table->probe_rows, table->build_rows, n, err));
-      n = 0;
+static void find_groups(qn_join_table *table, const qn_batch *probe) {
+  choose_keys(table, probe, false);
+  if (table->dense.n_groups > 0) {
+    qn_dense_keys_groups(&table->dense, table->columns[0], table->groups);
+    return;
+  }
+  qn_hash_columns(table->columns, table->output.node->n_keys, probe->n_rows, table->hashes);
+  qn_group_table_find(table->keys, table->columns, table->hashes, probe->n_rows, table->groups);
+  drop_null_keys(table, probe->n_rows);
+}
+
+// A half join over probe rows without a condition needs no pairs: a row has a partner if its key's list is
+// not empty.
+static void mark_by_lists(const qn_join_table *table, int64_t n_rows, uint8_t *marks) {
+  for (int64_t row = 0; row < n_rows; row++) {
+    const int32_t group = table->groups[row];
+    marks[row] |= group >= 0 && qn_join_index_n_rows(&table->index, group) > 0;
+  }
+}
+
+// Pairs of the rows whose groups are found; keep_unmatched: and rows without any, with build row -1.
+static qn_status emit_pairs(qn_join_table *table, const qn_batch *probe, bool keep_unmatched, uint8_t *marks,
+                            qn_error *err) {
+  qn_status status = QN_OK;
+  const bool has_condition = table->output.node->condition != NULL;
+  qn_join_cursor cursor = {0};
+  int64_t n_pairs = QN_BATCH_ROWS;
+
+  while (n_pairs == QN_BATCH_ROWS) {
+    n_pairs = qn_join_index_match(&table->index, table->groups, probe->n_rows, keep_unmatched, &cursor,
+                                  QN_BATCH_ROWS, table->probe_rows, table->build_rows);
+    int64_t n_kept = n_pairs;
+    if (n_kept > 0 && has_condition) {
+      QN_TRY(check_condition(table, probe, &n_kept, err));
     }
-    if (row < probe->n_rows && table->has_partner[row] == wanted) {
-      table->probe_rows[n] = (int32_t)row;
-      table->build_rows[n++] = -1;
+    mark_pairs(table, n_kept, marks);
+    // As many pairs as rows, the first with the first and the last with the last: each row once, if no row
+    // can have two.
+    const bool is_each = n_kept == probe->n_rows && table->index.is_unique;
+    if (n_kept > 0 && shows_pairs(table)) {
+      QN_TRY(emit(table, (qn_join_rows){probe, is_each ? NULL : table->probe_rows},
+                  (qn_join_rows){table->build, table->build_rows}, n_kept, err));
     }
   }
 
@@ -299,45 +315,60 @@ done:
   return status;
 }
 
-// A half join without a condition needs no pairs: a row has a partner if its key's list is not empty.
-static void mark_by_lists(qn_join_table *table, int64_t n_rows) {
-  for (int64_t row = 0; row < n_rows; row++) {
-    const int32_t group = table->groups[row];
-    table->has_partner[row] = group >= 0 && qn_join_index_n_rows(&table->index, group) > 0;
+qn_status qn_join_table_match(qn_join_table *table, const qn_batch *probe, uint8_t *marks, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(make_room(table, probe->n_rows, err));
+  find_groups(table, probe);
+  if (!shows_pairs(table) && table->output.node->condition == NULL && table->build_side == 1) {
+    mark_by_lists(table, probe->n_rows, marks);
+    goto done;
   }
+  QN_TRY(emit_pairs(table, probe, false, marks, err));
+
+done:
+  return status;
+}
+
+qn_status qn_join_table_settle(qn_join_table *table, const qn_batch *probe, const uint8_t *marks,
+                               qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_join_kind kind = table->output.node->join_kind;
+  const uint8_t wanted = kind == QN_JOIN_SEMI;
+  int64_t n = 0;
+
+  if (!qn_join_settles(kind, 1 - table->build_side)) {
+    goto done;
+  }
+  for (int64_t row = 0; row <= probe->n_rows; row++) {
+    if (n == QN_BATCH_ROWS || (row == probe->n_rows && n > 0)) {
+      QN_TRY(emit(table, (qn_join_rows){probe, n == probe->n_rows ? NULL : table->probe_rows},
+                  (qn_join_rows){0}, n, err));
+      n = 0;
+    }
+    if (row < probe->n_rows && marks[row] == wanted) {
+      table->probe_rows[n++] = (int32_t)row;
+    }
+  }
+
+done:
+  return status;
 }
 
 qn_status qn_join_table_probe(qn_join_table *table, const qn_batch *probe, qn_error *err) {
   qn_status status = QN_OK;
-  const qn_dataset *node = table->node;
-  const qn_join_kind kind = node->join_kind;
-  qn_join_cursor cursor = {0};
-  int64_t n_pairs = QN_BATCH_ROWS;
+  const qn_dataset *node = table->output.node;
+  const bool settles = qn_join_settles(node->join_kind, 1 - table->build_side);
 
   QN_TRY(make_room(table, probe->n_rows, err));
-  hash_keys(table, probe, node->left_keys);
-  qn_group_table_find(table->keys, table->columns, table->hashes, probe->n_rows, table->groups);
-  drop_null_keys(table, probe->n_rows);
-  memset(table->has_partner, 0, (size_t)probe->n_rows);
-  if (is_half(kind) && node->condition == NULL) {
-    mark_by_lists(table, probe->n_rows);
-    n_pairs = 0;
+  if (settles && shows_pairs(table) && node->condition == NULL && table->build_side == 1) {
+    find_groups(table, probe);
+    QN_TRY(emit_pairs(table, probe, true, NULL, err));
+    goto done;
   }
-  while (n_pairs == QN_BATCH_ROWS) {
-    n_pairs = qn_join_index_match(&table->index, table->groups, probe->n_rows, false, &cursor, QN_BATCH_ROWS,
-                                  table->probe_rows, table->build_rows);
-    int64_t n_kept = n_pairs;
-    if (n_kept > 0 && node->condition != NULL) {
-      QN_TRY(check_condition(table, probe, &n_kept, err));
-    }
-    mark_pairs(table, n_kept);
-    if (n_kept > 0 && !is_half(kind)) {
-      QN_TRY(emit_pairs(table, probe, table->probe_rows, table->build_rows, n_kept, err));
-    }
-  }
-  if (keeps_left(kind) || is_half(kind)) {
-    QN_TRY(emit_marked(table, probe, kind == QN_JOIN_SEMI, err));
-  }
+  memset(table->marks, 0, (size_t)probe->n_rows);
+  QN_TRY(qn_join_table_match(table, probe, settles ? table->marks : NULL, err));
+  QN_TRY(qn_join_table_settle(table, probe, table->marks, err));
 
 done:
   return status;
@@ -345,19 +376,29 @@ done:
 
 qn_status qn_join_table_finish(qn_join_table *table, qn_error *err) {
   qn_status status = QN_OK;
+  const uint8_t wanted = table->output.node->join_kind == QN_JOIN_SEMI;
   int64_t n = 0;
   const int64_t n_rows = table->build->n_rows;
 
   for (int64_t row = 0; table->is_matched != NULL && row <= n_rows; row++) {
     if (n == QN_BATCH_ROWS || (row == n_rows && n > 0)) {
-      QN_TRY(emit_pairs(table, NULL, NULL, table->build_rows, n, err));
+      QN_TRY(emit(table, (qn_join_rows){0}, (qn_join_rows){table->build, table->build_rows}, n, err));
       n = 0;
     }
-    if (row < n_rows && table->is_matched[row] == 0) {
+    if (row < n_rows && table->is_matched[row] == wanted) {
       table->build_rows[n++] = (int32_t)row;
     }
   }
 
 done:
   return status;
+}
+
+uint8_t *qn_join_table_marks(qn_join_table *table, int64_t *n_rows) {
+  *n_rows = table->build->n_rows;
+  return table->is_matched;
+}
+
+const char *qn_join_table_kind(const qn_join_table *table) {
+  return table->dense.n_groups > 0 ? "array" : "hash table";
 }

@@ -4,37 +4,24 @@
 // keys. A side that lies by that hash already is not sent. If the build side is too large for memory both
 // sides are cut into partitions by hash bits and put out to scratch, and the partitions are joined one after
 // the other.
-#include <stdlib.h>
-
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/memory.h"
-#include "exec/join_table.h"
+#include "exec/join_local.h"
 #include "exec/record.h"
 #include "exec/run.h"
 #include "exec/spool.h"
-#include "kernel/hash_columns.h"
 
-enum { MAX_PARTITIONS = 256, BROADCAST_BYTES = 8 << 20, PARTITION_SHIFT = 12 };
+enum { BROADCAST_BYTES = 8 << 20 };
 
 typedef struct join_state {
   const qn_dataset *node;
   qn_run *run;
-  qn_op *next;
-  qn_spool *build; // this rank's rows of the right side: as they come, then as the exchange leaves them
+  qn_join_output output;
+  qn_spool *own;        // this rank's rows of the right side as they come
+  qn_join_local *local; // what lies on this rank
   bool is_broadcast;
-  bool is_built;   // the table or the partitions are there
-  qn_spool *early; // left rows of ranks that had their right side earlier; or NULL
-  int n_partitions;
-  qn_spool **build_parts, **probe_parts; // [n_partitions] if there are more than one
-  qn_join_table *table;                  // if there is one
-  qn_op *probe;                          // takes left rows that are on the right rank
-  qn_op *probe_exchange;                 // or NULL
-  // room for hashing rows
-  int64_t capacity;
-  uint64_t *hashes;
-  int32_t *rows;
-  const qn_column **columns;
+  qn_op *probe;          // takes left rows that are on the right rank
+  qn_op *probe_exchange; // or NULL
 } join_state;
 
 typedef struct join_op {
@@ -43,146 +30,21 @@ typedef struct join_op {
 } join_op;
 
 static qn_status push_joined(void *ctx, const qn_batch *joined, qn_error *err) {
-  const join_state *join = ctx;
-  return qn_op_push(join->next, joined, err);
-}
-
-// --- Partitions
-// -------------------------------------------------------------------------------------------------------
-
-static qn_status hash_rows(join_state *join, const qn_batch *batch, const int *keys, qn_error *err) {
-  if (batch->n_rows > join->capacity) {
-    qn_memory_free(join->hashes);
-    qn_memory_free(join->rows);
-    join->hashes = qn_memory_alloc(batch->n_rows * (int64_t)sizeof *join->hashes);
-    join->rows = qn_memory_alloc(batch->n_rows * (int64_t)sizeof *join->rows);
-    join->capacity = join->hashes == NULL || join->rows == NULL ? 0 : batch->n_rows;
-    if (join->capacity == 0) {
-      return qn_fail(err, QN_ERR_MEMORY, "no memory to join %lld rows", (long long)batch->n_rows);
-    }
-  }
-  for (int k = 0; k < join->node->n_keys; k++) {
-    join->columns[k] = &batch->columns[keys[k]];
-  }
-  qn_hash_columns(join->columns, join->node->n_keys, batch->n_rows, join->hashes);
-  return QN_OK;
-}
-
-static qn_status add_to_partitions(join_state *join, const qn_batch *batch, const int *keys, qn_spool **parts,
-                                   qn_error *err) {
-  qn_status status = QN_OK;
-  qn_batch *part = NULL;
-
-  QN_TRY(hash_rows(join, batch, keys, err));
-  for (int p = 0; p < join->n_partitions; p++) {
-    int64_t n = 0;
-    for (int64_t row = 0; row < batch->n_rows; row++) {
-      join->rows[n] = (int32_t)row;
-      n += (int)((join->hashes[row] >> PARTITION_SHIFT) % (uint64_t)join->n_partitions) == p;
-    }
-    if (n > 0) {
-      QN_TRY(qn_batch_gather(batch, join->rows, n, &part, err));
-      QN_TRY(qn_spool_append(parts[p], part, err));
-      qn_batch_free(part);
-      part = NULL;
-    }
-  }
-
-done:
-  qn_batch_free(part);
-  return status;
-}
-
-static qn_status new_partitions(join_state *join, const qn_schema *schema, qn_spool ***out, qn_error *err) {
-  qn_status status = QN_OK;
-
-  *out = qn_arena_alloc(&join->run->arena, (int64_t)sizeof **out * join->n_partitions);
-  QN_REQUIRE(*out != NULL, err, QN_ERR_MEMORY, "no memory for a join");
-  for (int p = 0; p < join->n_partitions; p++) {
-    QN_TRY(qn_spool_new(schema, join->run->scratch, &(*out)[p], err));
-    if (p > 0) { // there may be hundreds, which one file can take
-      qn_spool_share_file((*out)[p], (*out)[0]);
-    }
-    QN_TRY(qn_spool_spill((*out)[p], err));
-  }
-
-done:
-  return status;
-}
-
-static void free_partitions(const join_state *join, qn_spool **parts) {
-  for (int p = 0; parts != NULL && p < join->n_partitions; p++) {
-    qn_spool_free(parts[p]);
-    parts[p] = NULL;
-  }
-}
-
-static qn_status add_build_rows(void *ctx, const qn_batch *batch, qn_error *err) {
-  qn_status status = QN_OK;
-  join_state *join = ctx;
-
-  QN_TRY(add_to_partitions(join, batch, join->node->right_keys, join->build_parts, err));
-  QN_TRY(qn_comm_poll(join->run->comm, err));
-
-done:
-  return status;
-}
-
-static qn_status partition_build(join_state *join, qn_error *err) {
-  qn_status status = QN_OK;
-  const qn_dataset *node = join->node;
-
-  QN_TRY(new_partitions(join, node->inputs[1]->schema, &join->build_parts, err));
-  QN_TRY(new_partitions(join, node->inputs[0]->schema, &join->probe_parts, err));
-  QN_TRY(qn_spool_drain(join->build, add_build_rows, join, err));
-
-done:
-  return status;
-}
-
-static qn_status make_table(join_state *join, qn_spool *rows, qn_error *err) {
-  qn_status status = QN_OK;
-  qn_batch *build = NULL;
-
-  QN_TRY(qn_spool_concat(rows, &build, err));
-  QN_TRY(qn_join_table_new(join->node, build, push_joined, join, &join->table, err));
-
-done:
-  qn_batch_free(build);
-  return status;
-}
-
-// The build side is in place on this rank: a table of it, or partitions.
-static qn_status finish_build_side(join_state *join, qn_error *err) {
-  qn_status status = QN_OK;
-  const int64_t budget = qn_memory_budget();
-  const int64_t limit = budget > 0 && budget / 4 < (int64_t)1 << 30 ? budget / 4 : (int64_t)1 << 30;
-  const int64_t n = qn_spool_n_bytes(join->build) / (limit > 0 ? limit : 1) + 1;
-
-  join->n_partitions = n == 1 && !qn_spool_is_spilled(join->build)
-                           ? 1
-                           : (int)(n * 2 < MAX_PARTITIONS ? n * 2 : MAX_PARTITIONS);
-  if (join->n_partitions == 1) {
-    QN_TRY(make_table(join, join->build, err));
-  } else {
-    QN_TRY(partition_build(join, err));
-  }
-  qn_spool_free(join->build);
-  join->build = NULL;
-  join->is_built = true;
-
-done:
-  return status;
+  return qn_op_push(ctx, joined, err);
 }
 
 // --- The right side
 // ---------------------------------------------------------------------------------------------------
 
 static qn_status push_build(qn_op *op, const qn_batch *batch, qn_error *err) {
-  return qn_spool_append(((join_op *)op)->join->build, batch, err);
+  return qn_spool_append(((join_op *)op)->join->own, batch, err);
 }
 
 // Takes build rows after their exchange.
+static qn_status push_moved(qn_op *op, const qn_batch *batch, qn_error *err) {
+  return qn_join_local_add(((join_op *)op)->join->local, batch, err);
+}
+
 static qn_status finish_moved(qn_op *op, qn_error *err) {
   (void)op;
   (void)err;
@@ -190,7 +52,7 @@ static qn_status finish_moved(qn_op *op, qn_error *err) {
 }
 
 static const qn_op_ops moved_ops = {
-    .name = "join build, moved", .state_size = sizeof(join_op), .push = push_build, .finish = finish_moved};
+    .name = "join build, moved", .state_size = sizeof(join_op), .push = push_moved, .finish = finish_moved};
 
 static qn_status deliver_moved(void *ctx, const qn_batch *batch, int from_rank, qn_error *err) {
   (void)from_rank;
@@ -235,35 +97,48 @@ done:
   return status;
 }
 
-// All rows of the right side are counted: decide, and bring them where they belong.
-static qn_status move_build(join_state *join, qn_error *err) {
+static qn_status add_own(void *ctx, const qn_batch *batch, qn_error *err) {
+  return qn_join_local_add(ctx, batch, err);
+}
+
+// All rows of the right side are counted: decide whether they go to all.
+static qn_status decide(join_state *join, bool *is_moved, qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = join->node;
-  qn_spool *own = join->build;
-  qn_op *moved = NULL;
-  int64_t bytes = qn_spool_n_bytes(own);
+  int64_t bytes = qn_spool_n_bytes(join->own);
   const bool right_lies = qn_plan_is_hashed(node->inputs[1], node->right_keys, node->n_keys);
   const bool left_lies = qn_plan_is_hashed(node->inputs[0], node->left_keys, node->n_keys);
 
   QN_TRY(qn_comm_reduce_int64(join->run->comm, QN_SUM, &bytes, 1, err));
   const int64_t budget = qn_memory_budget();
   const int64_t limit = budget > 0 && budget / 16 < BROADCAST_BYTES ? budget / 16 : BROADCAST_BYTES;
-  const bool can_broadcast = node->join_kind != QN_JOIN_RIGHT && node->join_kind != QN_JOIN_FULL;
+  const bool can_broadcast = !qn_join_keeps_right(node->join_kind);
   join->is_broadcast = can_broadcast && bytes <= limit && !(right_lies && left_lies);
-  if (join->is_broadcast || !right_lies) {
-    join->build = NULL;
-    status = qn_spool_new(node->inputs[1]->schema, join->run->scratch, &join->build, err);
-    if (status == QN_OK) {
-      status = qn_op_new(join->run, &moved_ops, NULL, NULL, &moved, err);
-    }
-    if (status == QN_OK) {
-      ((join_op *)moved)->join = join;
-      status =
-          join->is_broadcast ? broadcast_rows(join, own, moved, err) : scatter_rows(join, own, moved, err);
-    }
-    qn_spool_free(own);
+  *is_moved = join->is_broadcast || !right_lies;
+
+done:
+  return status;
+}
+
+static qn_status move_build(join_state *join, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_op *moved = NULL;
+  bool is_moved = false;
+
+  if (qn_comm_size(join->run->comm) > 1) {
+    QN_TRY(decide(join, &is_moved, err));
+  }
+  if (!is_moved) {
+    QN_TRY(qn_spool_drain(join->own, add_own, join->local, err));
+  } else {
+    QN_TRY(qn_op_new(join->run, &moved_ops, NULL, NULL, &moved, err));
+    ((join_op *)moved)->join = join;
+    status = join->is_broadcast ? broadcast_rows(join, join->own, moved, err)
+                                : scatter_rows(join, join->own, moved, err);
     QN_TRY(status);
   }
+  qn_spool_free(join->own);
+  join->own = NULL;
 
 done:
   return status;
@@ -273,10 +148,8 @@ static qn_status finish_build(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
   join_state *join = ((join_op *)op)->join;
 
-  if (qn_comm_size(join->run->comm) > 1) {
-    QN_TRY(move_build(join, err));
-  }
-  QN_TRY(finish_build_side(join, err));
+  QN_TRY(move_build(join, err));
+  QN_TRY(qn_join_local_build(join->local, false, err));
 
 done:
   return status;
@@ -288,17 +161,10 @@ static void close_build(qn_op *op) {
   if (join == NULL) {
     return;
   }
-  qn_spool_free(join->build);
-  qn_spool_free(join->early);
-  join->build = join->early = NULL;
-  free_partitions(join, join->build_parts);
-  free_partitions(join, join->probe_parts);
-  qn_join_table_free(join->table);
-  join->table = NULL;
-  qn_memory_free(join->hashes);
-  qn_memory_free(join->rows);
-  join->hashes = NULL;
-  join->rows = NULL;
+  qn_spool_free(join->own);
+  qn_join_local_free(join->local);
+  join->own = NULL;
+  join->local = NULL;
 }
 
 static const qn_op_ops build_ops = {.name = "join build",
@@ -310,84 +176,16 @@ static const qn_op_ops build_ops = {.name = "join build",
 // --- The left side
 // ----------------------------------------------------------------------------------------------------
 
-static qn_status probe_rows(join_state *join, const qn_batch *batch, qn_error *err) {
-  if (join->table != NULL) {
-    return qn_join_table_probe(join->table, batch, err);
-  }
-  return add_to_partitions(join, batch, join->node->left_keys, join->probe_parts, err);
-}
-
 static qn_status push_probe(qn_op *op, const qn_batch *batch, qn_error *err) {
-  qn_status status = QN_OK;
-  join_state *join = ((join_op *)op)->join;
-
-  if (join->is_built) {
-    QN_TRY(probe_rows(join, batch, err));
-    goto done;
-  }
-  if (join->early == NULL) {
-    QN_TRY(qn_spool_new(join->node->inputs[0]->schema, join->run->scratch, &join->early, err));
-  }
-  QN_TRY(qn_spool_append(join->early, batch, err));
-
-done:
-  return status;
-}
-
-static qn_status probe_kept(void *ctx, const qn_batch *batch, qn_error *err) {
-  qn_status status = QN_OK;
-  join_state *join = ctx;
-
-  QN_TRY(probe_rows(join, batch, err));
-  QN_TRY(qn_comm_poll(join->run->comm, err));
-
-done:
-  return status;
-}
-
-// When no more left rows can come: what is pushed on here may wait, and rows that came meanwhile would be
-// joined within the joining of others.
-static qn_status probe_early(join_state *join, qn_error *err) {
-  qn_status status = QN_OK;
-
-  if (join->early != NULL) {
-    QN_TRY(qn_spool_drain(join->early, probe_kept, join, err));
-    qn_spool_free(join->early);
-    join->early = NULL;
-  }
-
-done:
-  return status;
-}
-
-static qn_status join_partition(join_state *join, int p, qn_error *err) {
-  qn_status status = QN_OK;
-
-  QN_TRY(make_table(join, join->build_parts[p], err));
-  QN_TRY(qn_spool_drain(join->probe_parts[p], probe_kept, join, err));
-  QN_TRY(qn_join_table_finish(join->table, err));
-
-done:
-  qn_join_table_free(join->table);
-  join->table = NULL;
-  return status;
+  return qn_join_local_probe(((join_op *)op)->join->local, batch, err);
 }
 
 static qn_status finish_probe(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
-  join_state *join = ((join_op *)op)->join;
+  const join_state *join = ((join_op *)op)->join;
 
-  QN_TRY(probe_early(join, err));
-  if (join->table != NULL) {
-    QN_TRY(qn_join_table_finish(join->table, err));
-    qn_join_table_free(join->table);
-    join->table = NULL;
-  } else {
-    for (int p = 0; p < join->n_partitions; p++) {
-      QN_TRY(join_partition(join, p, err));
-    }
-  }
-  QN_TRY(qn_op_finish(join->next, err));
+  QN_TRY(qn_join_local_finish(join->local, err));
+  QN_TRY(qn_op_finish(op->next, err));
 
 done:
   return status;
@@ -420,9 +218,7 @@ qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op *
   QN_REQUIRE(join != NULL, err, QN_ERR_MEMORY, "no memory for a join");
   join->node = node;
   join->run = run;
-  join->next = next;
-  join->columns = qn_arena_alloc(&run->arena, (int64_t)sizeof *join->columns * (node->n_keys + 1));
-  QN_REQUIRE(join->columns != NULL, err, QN_ERR_MEMORY, "no memory for a join");
+  join->output = (qn_join_output){.node = node, .joined = push_joined, .ctx = next};
   QN_TRY(qn_op_new(run, &probe_ops, node, next, &join->probe, err));
   ((join_op *)join->probe)->join = join;
   if (qn_comm_size(run->comm) > 1 && !qn_plan_is_hashed(node->inputs[0], node->left_keys, node->n_keys)) {
@@ -433,7 +229,8 @@ qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op *
   ((join_op *)*probe)->join = join;
   QN_TRY(qn_op_new(run, &build_ops, node, NULL, build, err));
   ((join_op *)*build)->join = join;
-  QN_TRY(qn_spool_new(node->inputs[1]->schema, run->scratch, &join->build, err));
+  QN_TRY(qn_spool_new(node->inputs[1]->schema, run->scratch, &join->own, err));
+  QN_TRY(qn_join_local_new(run, &join->output, 1, &join->local, err));
 
 done:
   return status;

@@ -7,7 +7,10 @@
 #include "base/memory.h"
 #include "kernel/grow_array.h"
 
-enum { AHEAD = 16 };
+enum {
+  AHEAD = 16,
+  PLACES_IN_FRONT = 16 // of the rows of unique groups: a cache line, of which the last place is used
+};
 
 // Each row goes to the place its group has reached; starts[g] ends as the start of group g + 1.
 static void place_rows(const int32_t *groups, int64_t n_rows, int32_t *places, int32_t *rows) {
@@ -21,29 +24,64 @@ static void place_rows(const int32_t *groups, int64_t n_rows, int32_t *places, i
   }
 }
 
-static bool has_unique_rows(const int32_t *groups, int64_t n_rows, int64_t n_groups) {
-  bool is_unique = n_rows == n_groups;
-  for (int64_t i = 0; is_unique && i < n_rows; i++) {
-    is_unique = groups[i] == i;
+static bool has_row_of_each(const int32_t *groups, int64_t n_rows, int64_t n_groups) {
+  bool is_identity = n_rows == n_groups;
+  for (int64_t i = 0; is_identity && i < n_rows; i++) {
+    is_identity = groups[i] == i;
   }
-  return is_unique;
+  return is_identity;
 }
 
-qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_t n_rows, int64_t n_groups,
-                             qn_error *err) {
-  qn_status status = QN_OK;
-  // One place more in front, so that starts moved on by one group are the starts again.
-  int32_t *starts = qn_memory_alloc((n_groups + 2) * (int64_t)sizeof *starts);
-  int32_t *rows = qn_memory_alloc(n_rows * (int64_t)sizeof *rows);
+static qn_status new_array(int64_t n, int32_t **out, qn_error *err) {
+  const int64_t size = n * (int64_t)sizeof **out;
+  *out = qn_memory_alloc(size);
+  if (*out == NULL) {
+    return qn_fail(err, QN_ERR_MEMORY,
+                   "no memory for a join index of %" PRId64 " bytes (%" PRId64 " bytes in use)", size,
+                   qn_memory_used());
+  }
+  qn_advise_huge_pages(*out, size);
+  return QN_OK;
+}
 
-  *index = (qn_join_index){0};
-  QN_REQUIRE(starts != NULL && rows != NULL, err, QN_ERR_MEMORY,
-             "no memory for a join index of %" PRId64 " rows (%" PRId64 " bytes in use)", n_rows,
-             qn_memory_used());
-  qn_advise_huge_pages(starts, (n_groups + 2) * (int64_t)sizeof *starts);
-  qn_advise_huge_pages(rows, n_rows * (int64_t)sizeof *rows);
-  memset(starts, 0, ((size_t)n_groups + 2) * sizeof *starts);
-  int32_t *places = starts + 1;
+// The row of each group, if none has two: then *is_unique. The place in front is that of "no group".
+static qn_status index_unique(qn_join_index *index, const int32_t *groups, int64_t n_rows, bool *is_unique,
+                              qn_error *err) {
+  qn_status status = QN_OK;
+  int32_t *memory = NULL;
+  *is_unique = true;
+
+  QN_TRY(new_array(index->n_groups + PLACES_IN_FRONT, &memory, err));
+  int32_t *rows = memory + PLACES_IN_FRONT;
+  memset(memory, 0xff, (size_t)(index->n_groups + PLACES_IN_FRONT) * sizeof *memory);
+  for (int64_t i = 0; i < n_rows && *is_unique; i++) {
+    if (groups[i] >= 0) {
+      *is_unique = rows[groups[i]] < 0;
+      rows[groups[i]] = (int32_t)i;
+    }
+  }
+  if (*is_unique) {
+    index->rows = rows;
+    index->memory = memory;
+    index->is_unique = true;
+    memory = NULL;
+  }
+
+done:
+  qn_memory_free(memory);
+  return status;
+}
+
+static qn_status index_lists(qn_join_index *index, const int32_t *groups, int64_t n_rows, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n_groups = index->n_groups;
+
+  // One place more in front, so that starts moved on by one group are the starts again.
+  QN_TRY(new_array(n_groups + 2, &index->starts, err));
+  QN_TRY(new_array(n_rows, &index->rows, err));
+  index->memory = index->rows;
+  memset(index->starts, 0, ((size_t)n_groups + 2) * sizeof *index->starts);
+  int32_t *places = index->starts + 1;
   for (int64_t i = 0; i < n_rows; i++) {
     if (groups[i] >= 0) {
       places[groups[i]]++;
@@ -55,42 +93,62 @@ qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_
     places[g] = start;
     start += count;
   }
-  place_rows(groups, n_rows, places, rows);
-  *index = (qn_join_index){.n_groups = n_groups,
-                           .starts = starts,
-                           .rows = rows,
-                           .is_unique = has_unique_rows(groups, n_rows, n_groups)};
-  starts = NULL;
-  rows = NULL;
+  place_rows(groups, n_rows, places, index->rows);
 
 done:
-  qn_memory_free(starts);
-  qn_memory_free(rows);
+  return status;
+}
+
+qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_t n_rows, int64_t n_groups,
+                             qn_error *err) {
+  qn_status status = QN_OK;
+  qn_join_index made = {.n_groups = n_groups};
+  bool is_unique = has_row_of_each(groups, n_rows, n_groups);
+
+  *index = (qn_join_index){0};
+  made.is_identity = made.is_unique = is_unique;
+  if (!is_unique && n_rows <= n_groups) {
+    QN_TRY(index_unique(&made, groups, n_rows, &is_unique, err));
+  }
+  if (!is_unique) {
+    QN_TRY(index_lists(&made, groups, n_rows, err));
+  }
+  *index = made;
+  made = (qn_join_index){0};
+
+done:
+  qn_join_index_release(&made);
   return status;
 }
 
 void qn_join_index_release(qn_join_index *index) {
   qn_memory_free(index->starts);
-  qn_memory_free(index->rows);
+  qn_memory_free(index->memory);
   *index = (qn_join_index){0};
 }
 
 int64_t qn_join_index_n_bytes(const qn_join_index *index) {
-  return index->starts == NULL
-             ? 0
-             : (index->n_groups + 2 + index->starts[index->n_groups]) * (int64_t)sizeof(int32_t);
+  int64_t n = 0;
+  if (index->is_unique) {
+    n = index->is_identity ? 0 : index->n_groups + PLACES_IN_FRONT;
+  } else if (index->starts != NULL) {
+    n = index->n_groups + 2 + index->starts[index->n_groups];
+  }
+  return n * (int64_t)sizeof(int32_t);
 }
 
-static int64_t match_unique(const int32_t *groups, int64_t n_rows, bool keep_unmatched,
-                            qn_join_cursor *cursor, int64_t max_pairs, int32_t *probe_rows,
-                            int32_t *build_rows) {
+static int64_t match_unique(const int32_t *groups, const int32_t *rows, int64_t n_rows, bool keep_unmatched,
+                            qn_join_cursor *cursor, int64_t max_pairs, int32_t *restrict probe_rows,
+                            int32_t *restrict build_rows) {
   int64_t n_pairs = 0;
   int64_t row = cursor->row;
 
   for (; row < n_rows && n_pairs < max_pairs; row++) {
+    const int32_t group = groups[row];
+    const int32_t build_row = rows != NULL ? rows[group] : group;
     probe_rows[n_pairs] = (int32_t)row;
-    build_rows[n_pairs] = groups[row] >= 0 ? groups[row] : -1;
-    n_pairs += keep_unmatched || groups[row] >= 0;
+    build_rows[n_pairs] = build_row;
+    n_pairs += keep_unmatched || build_row >= 0;
   }
   cursor->row = row;
   return n_pairs;
@@ -116,7 +174,8 @@ int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, i
   int32_t taken = cursor->taken;
 
   if (index->is_unique) {
-    return match_unique(groups, n_rows, keep_unmatched, cursor, max_pairs, probe_rows, build_rows);
+    return match_unique(groups, index->is_identity ? NULL : index->rows, n_rows, keep_unmatched, cursor,
+                        max_pairs, probe_rows, build_rows);
   }
   while (row < n_rows && n_pairs < max_pairs) {
     fetch_ahead(index, groups, row, n_rows);

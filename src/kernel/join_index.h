@@ -8,10 +8,12 @@
 
 typedef struct qn_join_index {
   int64_t n_groups;
-  int32_t *starts; // n_groups + 1: the rows of group g are rows[starts[g] .. starts[g + 1])
-  int32_t *rows;   // ascending within a group
-  bool
-      is_unique; // group g has row g and no other: keys without duplicates, which need no look into the lists
+  int32_t *starts; // n_groups + 1: the rows of group g are rows[starts[g] .. starts[g + 1]); or NULL
+  int32_t
+      *rows; // ascending within a group; is_unique: rows[g] is the row of group g or -1, and rows[-1] is -1
+  bool is_unique;   // no group has two rows, so there are no lists
+  bool is_identity; // group g has row g and no other: there is nothing to look up
+  void *memory;     // of rows
 } qn_join_index;
 
 /// Rows with a negative group (keys with nulls, which join nothing) are left out. All groups are < n_groups;
@@ -21,7 +23,11 @@ qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_
 void qn_join_index_release(qn_join_index *index);
 int64_t qn_join_index_n_bytes(const qn_join_index *index);
 
+/// Rows of a group >= 0.
 static inline int32_t qn_join_index_n_rows(const qn_join_index *index, int32_t group) {
+  if (index->is_unique) {
+    return index->is_identity || index->rows[group] >= 0;
+  }
   return index->starts[group + 1] - index->starts[group];
 }
 

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// A spool of build rows until all are there; then their counted size decides between table and partitions.
+#include "exec/join_local.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "exec/join_spill.h"
+#include "exec/spool.h"
+
+struct qn_join_local {
+  qn_run *run;
+  const qn_join_output *output;
+  int build_side;
+  qn_spool *build; // until it is built
+  qn_spool *early; // probe rows of ranks that had their build side earlier; or NULL
+  bool is_built;
+  qn_join_table *table; // or partitions
+  qn_join_spill *spill;
+};
+
+qn_status qn_join_local_new(qn_run *run, const qn_join_output *output, int build_side, qn_join_local **out,
+                            qn_error *err) {
+  qn_status status = QN_OK;
+  qn_join_local *local = calloc(1, sizeof *local);
+
+  QN_REQUIRE(local != NULL, err, QN_ERR_MEMORY, "no memory for a join");
+  local->run = run;
+  local->output = output;
+  local->build_side = build_side;
+  QN_TRY(qn_spool_new(output->node->inputs[build_side]->schema, run->scratch, &local->build, err));
+  *out = local;
+  local = NULL;
+
+done:
+  qn_join_local_free(local);
+  return status;
+}
+
+void qn_join_local_free(qn_join_local *local) {
+  if (local == NULL) {
+    return;
+  }
+  qn_spool_free(local->build);
+  qn_spool_free(local->early);
+  qn_join_table_free(local->table);
+  qn_join_spill_free(local->spill);
+  free(local);
+}
+
+qn_status qn_join_local_add(qn_join_local *local, const qn_batch *batch, qn_error *err) {
+  return qn_spool_append(local->build, batch, err);
+}
+
+static qn_status add_to_partitions(void *ctx, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_join_local *local = ctx;
+
+  QN_TRY(qn_join_spill_add(local->spill, local->build_side, batch, err));
+  QN_TRY(qn_comm_poll(local->run->comm, err));
+
+done:
+  return status;
+}
+
+qn_status qn_join_local_build(qn_join_local *local, bool in_table, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_batch *rows = NULL;
+  const int64_t n_rows = qn_spool_n_rows(local->build), n_bytes = qn_spool_n_bytes(local->build);
+
+  if (in_table || (qn_join_fits(n_rows, n_bytes) && !qn_spool_is_spilled(local->build))) {
+    QN_TRY(qn_spool_concat(local->build, &rows, err));
+    qn_spool_free(local->build);
+    local->build = NULL;
+    QN_TRY(qn_join_table_new(local->output, local->build_side, rows, &local->table, err));
+  } else {
+    QN_TRY(qn_join_spill_new(local->run, local->output, n_rows, n_bytes, &local->spill, err));
+    QN_TRY(qn_spool_drain(local->build, add_to_partitions, local, err));
+    qn_spool_free(local->build);
+    local->build = NULL;
+  }
+  local->is_built = true;
+
+done:
+  qn_batch_free(rows);
+  return status;
+}
+
+static qn_status probe_rows(qn_join_local *local, const qn_batch *batch, qn_error *err) {
+  return local->table != NULL ? qn_join_table_probe(local->table, batch, err)
+                              : qn_join_spill_add(local->spill, 1 - local->build_side, batch, err);
+}
+
+qn_status qn_join_local_probe(qn_join_local *local, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+
+  if (local->is_built) {
+    QN_TRY(probe_rows(local, batch, err));
+    goto done;
+  }
+  if (local->early == NULL) {
+    QN_TRY(qn_spool_new(local->output->node->inputs[1 - local->build_side]->schema, local->run->scratch,
+                        &local->early, err));
+  }
+  QN_TRY(qn_spool_append(local->early, batch, err));
+
+done:
+  return status;
+}
+
+static qn_status probe_kept(void *ctx, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_join_local *local = ctx;
+
+  QN_TRY(probe_rows(local, batch, err));
+  QN_TRY(qn_comm_poll(local->run->comm, err));
+
+done:
+  return status;
+}
+
+qn_status qn_join_local_probe_early(qn_join_local *local, qn_error *err) {
+  qn_status status = QN_OK;
+
+  if (local->early != NULL) {
+    QN_TRY(qn_spool_drain(local->early, probe_kept, local, err));
+    qn_spool_free(local->early);
+    local->early = NULL;
+  }
+
+done:
+  return status;
+}
+
+qn_status qn_join_local_finish(qn_join_local *local, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_join_local_probe_early(local, err));
+  if (local->table != NULL) {
+    QN_TRY(qn_join_table_finish(local->table, err));
+  } else {
+    QN_TRY(qn_join_spill_finish(local->spill, err));
+  }
+  qn_join_table_free(local->table);
+  qn_join_spill_free(local->spill);
+  local->table = NULL;
+  local->spill = NULL;
+
+done:
+  return status;
+}
+
+qn_join_table *qn_join_local_table(qn_join_local *local) {
+  return local->table;
+}

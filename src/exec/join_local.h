@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one rank joins by itself, within its budget: build rows are added, then built into a table or put into
+// partitions; probe rows may come at any time.
+#pragma once
+#include "exec/join_output.h"
+#include "exec/join_table.h"
+#include "exec/run.h"
+
+typedef struct qn_join_local qn_join_local;
+
+/// Local. build_side 0: left. `output` is borrowed.
+qn_status qn_join_local_new(qn_run *run, const qn_join_output *output, int build_side, qn_join_local **out,
+                            qn_error *err);
+void qn_join_local_free(qn_join_local *local);
+/// Build rows, before qn_join_local_build().
+qn_status qn_join_local_add(qn_join_local *local, const qn_batch *batch, qn_error *err);
+/// No more build rows. in_table: they must be one table whatever they take.
+qn_status qn_join_local_build(qn_join_local *local, bool in_table, qn_error *err);
+/// Probe rows; before the build they are kept.
+qn_status qn_join_local_probe(qn_join_local *local, const qn_batch *batch, qn_error *err);
+/// No more probe rows: joins those that came too early, for as long as they would be joined within the
+/// joining of others.
+qn_status qn_join_local_probe_early(qn_join_local *local, qn_error *err);
+/// What is left to come out: partitions, build rows.
+qn_status qn_join_local_finish(qn_join_local *local, qn_error *err);
+/// NULL if there are partitions instead.
+qn_join_table *qn_join_local_table(qn_join_local *local);
