@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text to dates and timestamps, and the proleptic Gregorian calendar (the arithmetic of years of 400 *
 // 365.2425 days that begin in March, so that the leap day is the last).
+#include "column/calendar.h"
 #include "column/parse.h"
 
-enum { DAYS_OF_ERA = 146097, DAYS_BEFORE_1970 = 719468 };
+enum { DAYS_OF_ERA = 146097 };
 
 static const int64_t second_us = 1000000;
 static const int64_t day_us = 86400 * 1000000ll;
@@ -18,11 +19,15 @@ int32_t qn_days_from_civil(int32_t year, int32_t month, int32_t day) {
   const int64_t year_of_era = y - era * 400;
   const int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
   const int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-  return (int32_t)(era * DAYS_OF_ERA + day_of_era - DAYS_BEFORE_1970);
+  return (int32_t)(era * DAYS_OF_ERA + day_of_era - QN_DAYS_TO_1970);
 }
 
 void qn_civil_from_days(int32_t days, int32_t *year, int32_t *month, int32_t *day) {
-  const int64_t shifted = (int64_t)days + DAYS_BEFORE_1970;
+  if (qn_day_is_common(days)) {
+    qn_civil_of_common(days, year, month, day);
+    return;
+  }
+  const int64_t shifted = (int64_t)days + QN_DAYS_TO_1970;
   const int64_t era = floor_divide(shifted, DAYS_OF_ERA);
   const int64_t day_of_era = shifted - era * DAYS_OF_ERA;
   const int64_t year_of_era =

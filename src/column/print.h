@@ -8,7 +8,8 @@
 
 /// Appends one value; a null appends nothing. Text as it is; binary as \x and hexadecimal digits.
 qn_status qn_value_print(const qn_column *column, int64_t row, qn_buffer *out, qn_error *err);
-/// Each writes at most 32 bytes, not terminated, and returns how many.
+/// Each needs room for 32 bytes, and returns how many the text has; it is not terminated, and what follows it
+/// in these 32 bytes may be overwritten.
 int qn_print_int64(int64_t value, char *out);
 int qn_print_float64(double value, char *out);
 int qn_print_float32(float value, char *out);

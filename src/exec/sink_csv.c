@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One CSV file from all ranks: each formats its rows into a file of its own beside the target; when all sizes
-// are known each copies its text to its place in one temporary file, which rank 0 renames at the end. So
-// formatting and writing are shared out, and the file appears whole or not at all.
+// One CSV file from all ranks, a temporary one that rank 0 renames at the end, so that it appears whole or
+// not at all. Rank 0's rows are the first: it writes its text at once. The others do not know their place
+// before all sizes are known; they keep their text, in memory as long as that is a small part of the budget,
+// then in a file of their own beside the target, and write it to its place at the end.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,17 +16,22 @@
 #include "exec/sinks.h"
 #include "io/csv_format.h"
 
-enum { FLUSH_BYTES = 4 << 20 };
+enum {
+  PIECE_BYTES = 256 << 10, // of text before it goes on; it is still in the cache then
+  COPY_BYTES = 4 << 20
+};
 
 typedef struct csv_op {
   qn_op op;
   qn_csv_sink *sink;
   qn_schema *raw_schema; // the rows' schema with text for bytes, if they are to be written as they are
-  qn_buffer text;
-  int own_fd; // what this rank has formatted so far, once it is more than FLUSH_BYTES; unlinked from the
-              // start
+  qn_buffer text;        // the last piece
+  qn_buffer *pieces;     // before it, in memory
+  int64_t n_pieces, pieces_capacity, piece_bytes;
+  int own_fd; // before these, what did not stay in memory; unlinked from the start
   int64_t own_bytes;
   int fd; // the temporary file
+  int64_t n_written;
 } csv_op;
 
 char *qn_temporary_path(const char *path) {
@@ -41,27 +47,96 @@ static qn_status fail_errno(qn_error *err, const char *path, const char *what) {
   return qn_fail(err, QN_ERR_IO, "%s: cannot %s: %s", path, what, strerror(code));
 }
 
-static qn_status flush_own(csv_op *state, qn_error *err) {
+static qn_status open_own(csv_op *state, qn_error *err) {
   qn_status status = QN_OK;
   char *own = NULL;
 
+  QN_REQUIRE(asprintf(&own, "%s-%d", state->sink->temporary, qn_comm_rank(state->op.run->comm)) >= 0, err,
+             QN_ERR_MEMORY, "no memory for a file name");
+  state->own_fd = open(own, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (state->own_fd < 0) {
-    QN_REQUIRE(asprintf(&own, "%s-%d", state->sink->temporary, qn_comm_rank(state->op.run->comm)) >= 0, err,
-               QN_ERR_MEMORY, "no memory for a file name");
-    state->own_fd = open(own, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (state->own_fd < 0) {
-      status = fail_errno(err, own, "create");
-      goto done;
-    }
-    unlink(own);
+    status = fail_errno(err, own, "create");
+    goto done;
   }
-  QN_TRY(qn_file_write_at(state->own_fd, state->sink->path, state->text.data, state->text.size,
-                          state->own_bytes, err));
-  state->own_bytes += state->text.size;
-  state->text.size = 0;
+  unlink(own);
 
 done:
   free(own);
+  return status;
+}
+
+static void release_pieces(csv_op *state) {
+  for (int64_t i = 0; i < state->n_pieces; i++) {
+    qn_buffer_release(&state->pieces[i]);
+  }
+  state->n_pieces = 0;
+  state->piece_bytes = 0;
+}
+
+// Writes the pieces in memory at an offset of a file and lets them go.
+static qn_status write_pieces(csv_op *state, int fd, int64_t offset, qn_error *err) {
+  qn_status status = QN_OK;
+
+  for (int64_t i = 0; i < state->n_pieces; i++) {
+    QN_TRY(
+        qn_file_write_at(fd, state->sink->path, state->pieces[i].data, state->pieces[i].size, offset, err));
+    offset += state->pieces[i].size;
+  }
+  release_pieces(state);
+
+done:
+  return status;
+}
+
+static qn_status put_out_pieces(csv_op *state, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n_bytes = state->piece_bytes;
+
+  if (state->own_fd < 0) {
+    QN_TRY(open_own(state, err));
+  }
+  QN_TRY(write_pieces(state, state->own_fd, state->own_bytes, err));
+  state->own_bytes += n_bytes;
+
+done:
+  return status;
+}
+
+static bool are_pieces_many(const csv_op *state) {
+  const int64_t budget = qn_memory_budget();
+  const int64_t most = budget > 0 ? budget / 8 : INT64_MAX;
+  return state->piece_bytes > most || qn_memory_is_tight(2 * PIECE_BYTES);
+}
+
+static qn_status keep_text(csv_op *state, qn_error *err) {
+  qn_status status = QN_OK;
+
+  if (state->n_pieces == state->pieces_capacity) {
+    const int64_t capacity = 2 * state->pieces_capacity + 16;
+    qn_buffer *pieces = realloc(state->pieces, (size_t)capacity * sizeof *pieces);
+    QN_REQUIRE(pieces != NULL, err, QN_ERR_MEMORY, "no memory to write %s", state->sink->path);
+    state->pieces = pieces;
+    state->pieces_capacity = capacity;
+  }
+  state->piece_bytes += state->text.size;
+  qn_buffer_move(&state->text, &state->pieces[state->n_pieces++]);
+  if (are_pieces_many(state)) {
+    QN_TRY(put_out_pieces(state, err));
+  }
+
+done:
+  return status;
+}
+
+static qn_status write_text(csv_op *state, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_file_write_at(state->fd, state->sink->path, state->text.data, state->text.size, state->n_written,
+                          err));
+  state->n_written += state->text.size;
+  state->text.size = 0;
+
+done:
   return status;
 }
 
@@ -107,8 +182,8 @@ static qn_status push_csv(qn_op *op, const qn_batch *batch, qn_error *err) {
     QN_TRY(call_bytes_text(state, batch, &raw, err));
   }
   QN_TRY(qn_csv_print_batch(raw != NULL ? raw : batch, state->sink->separator, &state->text, err));
-  if (state->text.size >= FLUSH_BYTES) {
-    QN_TRY(flush_own(state, err));
+  if (state->text.size >= PIECE_BYTES) {
+    QN_TRY(state->fd >= 0 ? write_text(state, err) : keep_text(state, err));
   }
 
 done:
@@ -116,26 +191,28 @@ done:
   return status;
 }
 
-static qn_status copy_own(csv_op *state, int64_t offset, qn_error *err) {
+// What is in the rank's own file, in memory, and the last piece, to their place.
+static qn_status write_all(csv_op *state, int64_t offset, qn_error *err) {
   qn_status status = QN_OK;
   const char *path = state->sink->path;
-  uint8_t *piece = NULL;
+  uint8_t *copy = NULL;
 
-  if (state->own_fd >= 0) {
-    piece = qn_memory_alloc(FLUSH_BYTES);
-    QN_REQUIRE(piece != NULL, err, QN_ERR_MEMORY, "no memory to write %s", path);
+  if (state->own_bytes > 0) {
+    copy = qn_memory_alloc(COPY_BYTES);
+    QN_REQUIRE(copy != NULL, err, QN_ERR_MEMORY, "no memory to write %s", path);
   }
-  for (int64_t at = 0; at < state->own_bytes; at += FLUSH_BYTES) {
+  for (int64_t at = 0; at < state->own_bytes; at += COPY_BYTES) {
     const int64_t left = state->own_bytes - at;
-    const int64_t size = left < FLUSH_BYTES ? left : FLUSH_BYTES;
-    QN_TRY(qn_file_read_at(state->own_fd, path, piece, size, at, err));
-    QN_TRY(qn_file_write_at(state->fd, path, piece, size, offset + at, err));
+    const int64_t size = left < COPY_BYTES ? left : COPY_BYTES;
+    QN_TRY(qn_file_read_at(state->own_fd, path, copy, size, at, err));
+    QN_TRY(qn_file_write_at(state->fd, path, copy, size, offset + at, err));
   }
-  QN_TRY(
-      qn_file_write_at(state->fd, path, state->text.data, state->text.size, offset + state->own_bytes, err));
+  state->n_written = offset + state->own_bytes + state->piece_bytes;
+  QN_TRY(write_pieces(state, state->fd, offset + state->own_bytes, err));
+  QN_TRY(write_text(state, err));
 
 done:
-  qn_memory_free(piece);
+  qn_memory_free(copy);
   return status;
 }
 
@@ -145,7 +222,7 @@ static qn_status finish_csv(qn_op *op, qn_error *err) {
   qn_comm *comm = op->run->comm;
   qn_buffer all = {0};
   int64_t offset = 0;
-  const int64_t own = state->own_bytes + state->text.size;
+  const int64_t own = state->n_written + state->own_bytes + state->piece_bytes + state->text.size;
   int64_t *sizes = calloc((size_t)qn_comm_size(comm), sizeof *sizes);
 
   QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory");
@@ -164,7 +241,7 @@ static qn_status finish_csv(qn_op *op, qn_error *err) {
       status = fail_errno(err, state->sink->temporary, "open");
       goto done;
     }
-    QN_TRY(copy_own(state, offset, err));
+    QN_TRY(write_all(state, offset + state->n_written, err));
     if (fsync(state->fd) != 0) {
       status = fail_errno(err, state->sink->path, "write");
       goto done;
@@ -188,6 +265,9 @@ static void close_csv(qn_op *op) {
   }
   state->own_fd = state->fd = -1;
   qn_buffer_release(&state->text);
+  release_pieces(state);
+  free(state->pieces);
+  state->pieces = NULL;
   qn_schema_free(state->raw_schema);
   state->raw_schema = NULL;
   free(state->sink->temporary);

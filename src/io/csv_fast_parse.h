@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include "column/calendar.h"
 #include "column/parse.h"
 
 static inline uint64_t qn_load_digits(const char *text) {
@@ -176,7 +177,7 @@ static inline bool qn_fast_day(const char *text, int32_t *out) {
   if (year < 1 || month < 1 || month > 12 || day < 1 || day > days[month]) {
     return false; // 29 February is left to others
   }
-  *out = qn_days_from_civil(year, month, day);
+  *out = qn_days_of_common((uint32_t)year, (uint32_t)month, (uint32_t)day);
   return true;
 }
 

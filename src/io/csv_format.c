@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prints batches as CSV, a row at a time into a buffer with room for the whole row.
+// Prints batches as CSV, a row at a time into a buffer with room for a block of rows. Whether texts need
+// quotes is asked of a whole block first.
 #include "io/csv_format.h"
+#include <stdlib.h>
 #include <string.h>
 #include "base/check.h"
 #include "column/print.h"
 
-enum { MOST_FIXED = 32 };
+enum { MOST_FIXED = 32, SHORT_COPY = 16, BLOCK_ROWS = 256 };
 
 static bool is_blank(uint8_t byte) {
   return byte == ' ' || byte == '\t';
@@ -56,30 +58,68 @@ static int64_t write_hex(const uint8_t *bytes, int64_t size, uint8_t *to) {
   return 2 * size + 2;
 }
 
-/// Writes a value that is not null; returns its size.
-static int64_t write_value(const qn_column *column, int64_t row, uint8_t separator, uint8_t *to) {
-  const qn_text text = qn_type_is_text(column->type) ? qn_column_text(column, row) : (qn_text){0};
-  const uint8_t *bytes = (const uint8_t *)text.data;
+/// A column being printed.
+typedef struct csv_cells {
+  const qn_column *column;
+  bool is_plain; // no text of the rows at hand holds a byte that must stand in quotes
+} csv_cells;
 
-  switch (column->type) {
-  case QN_UTF8:
-    return write_text(bytes, text.size, separator, to);
-  case QN_BINARY:
-    return write_hex(bytes, text.size, to);
-  default:
-    return qn_print_fixed(column, row, (char *)to);
+/// True if one of the bytes is the separator, a quote or a line end.
+static bool has_special_byte(const uint8_t *bytes, int64_t size, uint8_t separator) {
+  unsigned any = 0;
+  for (int64_t i = 0; i < size; i++) {
+    any |= (unsigned)(bytes[i] == separator) | (unsigned)(bytes[i] == '"') | (unsigned)(bytes[i] == '\n') |
+           (unsigned)(bytes[i] == '\r');
   }
+  return any != 0;
 }
 
-/// Bytes that a row can take at most.
-static int64_t most_of_row(const qn_batch *batch, int64_t row) {
-  int64_t most = 0;
+/// Copies a short text in one step where so many bytes can be read.
+static inline uint8_t *put_text(uint8_t *to, const qn_column *column, int64_t first, int64_t size) {
+  if (size <= SHORT_COPY && first + SHORT_COPY <= column->offsets[column->n_rows]) {
+    memcpy(to, column->bytes + first, SHORT_COPY);
+  } else {
+    memcpy(to, column->bytes + first, (size_t)size);
+  }
+  return to + size;
+}
+
+/// Writes a value that is not null; returns where it ends.
+static inline uint8_t *write_value(const csv_cells *cells, int64_t row, uint8_t separator, uint8_t *to) {
+  const qn_column *column = cells->column;
+
+  if (!qn_type_is_text(column->type)) {
+    return to + qn_print_fixed(column, row, (char *)to);
+  }
+  const int64_t first = column->offsets[row], size = column->offsets[row + 1] - first;
+  const uint8_t *bytes = column->bytes + first;
+  if (column->type == QN_BINARY) {
+    return to + write_hex(bytes, size, to);
+  }
+  if (cells->is_plain && size > 0 && !is_blank(bytes[0]) && !is_blank(bytes[size - 1])) {
+    return put_text(to, column, first, size);
+  }
+  return to + write_text(bytes, size, separator, to);
+}
+
+/// Looks at rows [first, first + n) of each column; the bytes that these rows can take at most.
+static int64_t look_ahead(const qn_batch *batch, int64_t first, int64_t n, uint8_t separator,
+                          csv_cells *cells) {
+  int64_t most = SHORT_COPY;
 
   for (int i = 0; i < batch->n_columns; i++) {
     const qn_column *column = &batch->columns[i];
-    most += 1 + (qn_type_is_text(column->type) ? 2 * qn_column_text(column, row).size + 2 : MOST_FIXED);
+    cells[i] = (csv_cells){.column = column};
+    if (qn_type_is_text(column->type)) {
+      const int64_t start = column->offsets[first], size = column->offsets[first + n] - start;
+      cells[i].is_plain =
+          column->type == QN_UTF8 && !(size > 0 && has_special_byte(column->bytes + start, size, separator));
+      most += 2 * size + 3 * n;
+    } else {
+      most += n * (MOST_FIXED + 1);
+    }
   }
-  return most + 1;
+  return most + n;
 }
 
 qn_status qn_csv_print_header(const qn_schema *schema, char separator, qn_buffer *out, qn_error *err) {
@@ -102,22 +142,28 @@ done:
 
 qn_status qn_csv_print_batch(const qn_batch *batch, char separator, qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
+  csv_cells *cells = calloc((size_t)batch->n_columns + 1, sizeof *cells);
 
-  for (int64_t row = 0; row < batch->n_rows; row++) {
-    QN_TRY(qn_buffer_reserve(out, most_of_row(batch, row), err));
+  QN_REQUIRE(cells != NULL, err, QN_ERR_MEMORY, "no memory to print %d columns", batch->n_columns);
+  for (int64_t row = 0; row < batch->n_rows;) {
+    const int64_t left = batch->n_rows - row;
+    const int64_t end = row + (left < BLOCK_ROWS ? left : BLOCK_ROWS);
+    QN_TRY(qn_buffer_reserve(out, look_ahead(batch, row, end - row, (uint8_t)separator, cells), err));
     uint8_t *to = out->data + out->size;
-    for (int i = 0; i < batch->n_columns; i++) {
-      if (i > 0) {
+    for (; row < end; row++) {
+      for (int i = 0; i < batch->n_columns; i++) {
+        if (!qn_column_is_null(cells[i].column, row)) {
+          to = write_value(&cells[i], row, (uint8_t)separator, to);
+        }
         *to++ = (uint8_t)separator;
       }
-      if (!qn_column_is_null(&batch->columns[i], row)) {
-        to += write_value(&batch->columns[i], row, (uint8_t)separator, to);
-      }
+      to[-(batch->n_columns > 0)] = '\n';
+      to += batch->n_columns == 0;
     }
-    *to++ = '\n';
     out->size = to - out->data;
   }
 
 done:
+  free(cells);
   return status;
 }

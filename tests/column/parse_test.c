@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <locale.h>
 #include <math.h>
+#include "column/calendar.h"
 #include "column/parse.h"
 #include "kit/kit.h"
 
@@ -216,6 +217,26 @@ static void the_calendar_goes_both_ways(void) {
   QN_CHECK_INT(qn_days_from_civil(year, month, day), INT32_MAX);
 }
 
+// Counted day by day, with the lengths of months as everybody knows them.
+static void the_calendar_of_common_years_is_counted_day_by_day(void) {
+  static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  int32_t days = QN_DAY_OF_YEAR_1;
+  int32_t n_wrong = 0;
+  for (int32_t year = 1; year <= 9999; year++) {
+    const bool is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    for (int32_t month = 1; month <= 12; month++) {
+      for (int32_t day = 1; day <= lengths[month - 1] + (is_leap && month == 2); day++, days++) {
+        int32_t date[3] = {0};
+        qn_civil_of_common(days, &date[0], &date[1], &date[2]);
+        n_wrong += date[0] != year || date[1] != month || date[2] != day;
+        n_wrong += qn_days_of_common((uint32_t)year, (uint32_t)month, (uint32_t)day) != days;
+      }
+    }
+  }
+  QN_CHECK_INT(n_wrong, 0);
+  QN_CHECK_INT(days, QN_DAY_OF_YEAR_9999 + 1);
+}
+
 static void check_timestamp(const char *text, int64_t wanted) {
   int64_t value = -1;
   QN_CHECK(qn_parse_timestamp(text, (int64_t)strlen(text), &value));
@@ -281,6 +302,7 @@ int main(void) {
   KIT_RUN(floats_agree_with_strtod);
   KIT_RUN(dates_are_read);
   KIT_RUN(the_calendar_goes_both_ways);
+  KIT_RUN(the_calendar_of_common_years_is_counted_day_by_day);
   KIT_RUN(timestamps_are_read);
   KIT_RUN(no_locale_changes_numbers);
   return kit_result();

@@ -7,14 +7,16 @@
 static void check_float64(double value, const char *wanted) {
   char text[40] = {0};
   const int size = qn_print_float64(value, text);
-  QN_CHECK_INT(size, (int64_t)strlen(text));
   QN_CHECK(size <= 32);
+  text[size] = '\0';
   QN_CHECK_TEXT(text, wanted);
 }
 
 static void check_float32(float value, const char *wanted) {
   char text[40] = {0};
-  QN_CHECK(qn_print_float32(value, text) <= 32);
+  const int size = qn_print_float32(value, text);
+  QN_CHECK(size <= 32);
+  text[size] = '\0';
   QN_CHECK_TEXT(text, wanted);
 }
 
@@ -56,7 +58,9 @@ static void floats_look_as_in_postgresql(void) {
 static void check_shortest(double value) {
   char text[40] = {0};
   double again = 0;
-  QN_CHECK(qn_parse_float64(text, qn_print_float64(value, text), &again));
+  const int size = qn_print_float64(value, text);
+  text[size] = '\0';
+  QN_CHECK(qn_parse_float64(text, size, &again));
   if (memcmp(&value, &again, sizeof value) != 0) {
     QN_CHECK_TEXT(text, "a text that reads back the same");
   }
@@ -101,18 +105,65 @@ static void random_floats_read_back_the_same(void) {
   }
 }
 
+static void check_int64(int64_t value) {
+  char text[40] = {0}, wanted[40];
+  const int size = qn_print_int64(value, text);
+  text[size] = '\0';
+  snprintf(wanted, sizeof wanted, "%lld", (long long)value);
+  QN_CHECK_TEXT(text, wanted);
+}
+
+static void whole_numbers_of_each_length_are_printed(void) {
+  kit_random random = {.state = 32};
+  check_int64(INT64_MIN);
+  check_int64(INT64_MAX);
+  check_int64(0);
+  uint64_t power = 1;
+  for (int n_digits = 1; n_digits <= 19; n_digits++, power *= 10) {
+    for (int64_t near = -2; near <= 2; near++) {
+      check_int64((int64_t)power + near);
+      check_int64(-((int64_t)power + near));
+    }
+    for (int round = 0; round < 500; round++) {
+      check_int64((int64_t)(kit_random_next(&random) % (10 * power)));
+    }
+  }
+}
+
+// Decimals of every number of places and digits: what was written is what is read.
+static void short_decimals_come_back_as_they_were_written(void) {
+  kit_random random = {.state = 33};
+  for (int round = 0; round < 100000; round++) {
+    const int n_digits = 1 + (int)kit_random_below(&random, 15),
+              n_places = (int)kit_random_below(&random, n_digits + 5);
+    double power = 1;
+    for (int i = 0; i < n_digits; i++) {
+      power *= 10;
+    }
+    char wanted[60], text[60] = {0};
+    const double mantissa = (double)(1 + kit_random_below(&random, (int64_t)power - 1));
+    snprintf(wanted, sizeof wanted, "%.0fe-%d", mantissa, n_places);
+    const double value = strtod(wanted, NULL);
+    const int size = qn_print_float64(value, text);
+    text[size] = '\0';
+    snprintf(wanted, sizeof wanted, "%.15g", value);
+    QN_CHECK_TEXT(text, wanted);
+  }
+}
+
 static void check_time(int64_t value, const char *wanted) {
   char text[40] = {0};
-  QN_CHECK(qn_print_timestamp(value, text) <= 32);
+  const int size = qn_print_timestamp(value, text);
+  QN_CHECK(size <= 32);
+  text[size] = '\0';
   QN_CHECK_TEXT(text, wanted);
 }
 
 static void times_look_as_in_postgresql(void) {
   char text[40] = {0};
-  qn_print_date(16572, text);
+  text[qn_print_date(16572, text)] = '\0';
   QN_CHECK_TEXT(text, "2015-05-17");
-  memset(text, 0, sizeof text);
-  qn_print_date(-719163, text);
+  text[qn_print_date(-719163, text)] = '\0';
   QN_CHECK_TEXT(text, "0001-12-31 BC");
   check_time(1431864303250000, "2015-05-17 12:05:03.25");
   check_time(-1, "1969-12-31 23:59:59.999999");
@@ -181,6 +232,8 @@ static void tables_are_aligned(void) {
 int main(void) {
   KIT_RUN(floats_look_as_in_postgresql);
   KIT_RUN(random_floats_read_back_the_same);
+  KIT_RUN(whole_numbers_of_each_length_are_printed);
+  KIT_RUN(short_decimals_come_back_as_they_were_written);
   KIT_RUN(times_look_as_in_postgresql);
   KIT_RUN(random_times_read_back_the_same);
   KIT_RUN(tables_are_aligned);
