@@ -6,8 +6,6 @@
 #include "kernel/accumulator_state.h"
 #include "kernel/grow_array.h"
 
-enum { AHEAD = 16 }; // rows; counts of many groups are not in the cache
-
 typedef struct {
   qn_accumulator head;
   int64_t *counts;
@@ -35,12 +33,7 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
     counts[0] += block->n;
     return QN_OK;
   }
-  for (int64_t k = 0; k < block->n; k++) {
-    if (k + AHEAD < block->n) {
-      __builtin_prefetch(counts + block->groups[k + AHEAD], 1);
-    }
-    counts[block->groups[k]]++;
-  }
+  qn_update_add_counts(block, counts, NULL, accumulator->n_groups > QN_MANY_GROUPS);
   return QN_OK;
 }
 
@@ -51,9 +44,7 @@ static qn_status merge(qn_accumulator *accumulator, const qn_update *block, cons
   const int64_t *more = qn_update_load_ints(block, &state[0], scratch);
   (void)err;
 
-  for (int64_t k = 0; k < block->n; k++) {
-    counts[block->groups[k]] += more[k];
-  }
+  qn_update_add_counts(block, counts, more, accumulator->n_groups > QN_MANY_GROUPS);
   return QN_OK;
 }
 

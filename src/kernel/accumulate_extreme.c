@@ -105,7 +105,11 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
     }
     least[0] = only;
   } else {
+    const bool is_large = accumulator->n_groups > QN_MANY_GROUPS;
     for (int64_t k = 0; k < block->n; k++) {
+      if (is_large && k + QN_GROUPS_AHEAD < block->n) {
+        __builtin_prefetch(least + block->groups[k + QN_GROUPS_AHEAD], 1);
+      }
       const int64_t word = words[k] ^ invert;
       int64_t *to = &least[block->groups[k]];
       *to = word < *to ? word : *to;

@@ -89,18 +89,21 @@ static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_
   float_sum_accumulator *self = (float_sum_accumulator *)accumulator;
   double scratch[QN_UPDATE_ROWS];
   const double *values = qn_update_load_floats(block, block->argument, scratch);
-  const bool is_avg = accumulator->kind == QN_AGG_AVG;
+  const bool is_large = accumulator->n_groups > QN_MANY_GROUPS;
   (void)err;
 
   if (accumulator->n_groups == 1) {
     add_block(&self->sums[0], values, block->n);
   } else {
     for (int64_t k = 0; k < block->n; k++) {
+      if (is_large && k + QN_GROUPS_AHEAD < block->n) {
+        __builtin_prefetch(self->sums + block->groups[k + QN_GROUPS_AHEAD], 1);
+      }
       add(&self->sums[block->groups[k]], values[k]);
     }
   }
-  for (int64_t k = 0; is_avg && k < block->n; k++) {
-    self->counts[block->groups[k]]++;
+  if (accumulator->kind == QN_AGG_AVG) {
+    qn_update_add_counts(block, self->counts, NULL, is_large);
   }
   return QN_OK;
 }
@@ -113,18 +116,20 @@ static qn_status merge(qn_accumulator *accumulator, const qn_update *block, cons
   int64_t count_scratch[QN_UPDATE_ROWS];
   const double *sums = qn_update_load_floats(block, &state[0], sum_scratch);
   const double *errors = qn_update_load_floats(block, &state[1], error_scratch);
+  const bool is_large = accumulator->n_groups > QN_MANY_GROUPS;
   (void)err;
 
   for (int64_t k = 0; k < block->n; k++) {
+    if (is_large && k + QN_GROUPS_AHEAD < block->n) {
+      __builtin_prefetch(self->sums + block->groups[k + QN_GROUPS_AHEAD], 1);
+    }
     float_sum *to = &self->sums[block->groups[k]];
     add(to, sums[k]);
     to->error += errors[k];
   }
   if (accumulator->kind == QN_AGG_AVG) {
     const int64_t *counts = qn_update_load_ints(block, &state[2], count_scratch);
-    for (int64_t k = 0; k < block->n; k++) {
-      self->counts[block->groups[k]] += counts[k];
-    }
+    qn_update_add_counts(block, self->counts, counts, is_large);
   }
   return QN_OK;
 }

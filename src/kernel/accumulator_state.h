@@ -6,7 +6,11 @@
 #include "kernel/accumulate.h"
 #include "kernel/column_assemble.h"
 
-enum { QN_UPDATE_ROWS = 1024 };
+enum {
+  QN_UPDATE_ROWS = 1024,
+  QN_MANY_GROUPS = 4096, // beyond it states are not all in the nearest cache, and fetching ahead pays,
+  QN_GROUPS_AHEAD = 16   // this many rows
+};
 
 /// Up to QN_UPDATE_ROWS rows of a batch, without those that are null or to be skipped.
 typedef struct qn_update {
@@ -65,6 +69,9 @@ static inline int64_t qn_update_row(const qn_update *update, int64_t k) {
 const int64_t *qn_update_load_ints(const qn_update *update, const qn_column *column, int64_t *scratch);
 /// Numbers of any type:
 const double *qn_update_load_floats(const qn_update *update, const qn_column *column, double *scratch);
+
+/// Adds `more` (NULL: one each) to the groups' counts; is_large: there are more than QN_MANY_GROUPS groups.
+void qn_update_add_counts(const qn_update *update, int64_t *counts, const int64_t *more, bool is_large);
 
 /// n values of a fixed-width type to be filled in, and a validity with all bits clear.
 qn_status qn_result_begin(qn_type type, int64_t n, qn_column *column, void **values, qn_buffer *validity,

@@ -60,6 +60,15 @@ const double *qn_update_load_floats(const qn_update *update, const qn_column *co
   return scratch;
 }
 
+void qn_update_add_counts(const qn_update *update, int64_t *counts, const int64_t *more, bool is_large) {
+  for (int64_t k = 0; k < update->n; k++) {
+    if (is_large && k + QN_GROUPS_AHEAD < update->n) {
+      __builtin_prefetch(counts + update->groups[k + QN_GROUPS_AHEAD], 1);
+    }
+    counts[update->groups[k]] += more == NULL ? 1 : more[k];
+  }
+}
+
 qn_status qn_result_begin(qn_type type, int64_t n, qn_column *column, void **values, qn_buffer *validity,
                           qn_error *err) {
   const qn_status status = qn_column_fixed(type, n, column, values, err);
