@@ -81,8 +81,8 @@ QN_API qn_dataset *qn_shuffle_by(qn_dataset *in, qn_partition_fn partition, void
 
 /// Local. One row per key with aggregates: qn_reduce(sales, "region, year", "count(*) as n, sum(price) as
 /// total"). `keys` NULL or "": one row of all. Aggregates: count, sum, min, max, avg, variance, stddev (and
-/// _pop), first, any_value, bool_and, bool_or, approx_count_distinct(x), approx_quantile(x, 0.9); distinct
-/// and filter (where ...).
+/// _pop), first, any_value, bool_and, bool_or, median, quantile_cont(x, 0.9), corr(x, y),
+/// approx_count_distinct(x), approx_quantile(x, 0.9); distinct and filter (where ...).
 QN_API qn_dataset *qn_reduce(qn_dataset *in, const char *keys, const char *aggregates);
 
 /// An associative and commutative function over rows, a column of pairs at a time: `out` gets, for each i,

@@ -46,14 +46,15 @@ static qn_status make_state_schema(qn_grouping *grouping, qn_error *err) {
   const qn_dataset *node = grouping->node;
   qn_arena names = {0};
   int n = node->n_keys;
-  qn_field *fields = calloc((size_t)node->n_keys + 4 * (size_t)node->n_aggregates + 1, sizeof *fields);
+  qn_field *fields =
+      calloc((size_t)node->n_keys + QN_MOST_STATE_COLUMNS * (size_t)node->n_aggregates + 1, sizeof *fields);
 
   QN_REQUIRE(fields != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
   for (int k = 0; k < node->n_keys; k++) {
     fields[k] = node->inputs[0]->schema->fields[node->keys[k]];
   }
   for (int i = 0; i < node->n_aggregates; i++) {
-    qn_type types[4];
+    qn_type types[QN_MOST_STATE_COLUMNS];
     aggregate_state *state = &grouping->aggregates[i];
     qn_aggregate_state_types(node->aggregates[i].kind, argument_type(node, &node->aggregates[i]), types,
                              &state->n_state_columns);
@@ -264,8 +265,13 @@ static qn_status update_aggregates(qn_grouping *grouping, const qn_batch *rows, 
     for (int64_t row = 0; order != NULL && row < rows->n_rows; row++) {
       order[row] = first_order + row;
     }
-    QN_TRY(qn_accumulator_update(state->accumulator, argument, groups, rows->n_rows, n_groups, skip, order,
-                                 err));
+    if (aggregate->second >= 0) {
+      QN_TRY(qn_accumulator_update_pairs(state->accumulator, argument, &rows->columns[aggregate->second],
+                                         groups, rows->n_rows, n_groups, skip, err));
+    } else {
+      QN_TRY(qn_accumulator_update(state->accumulator, argument, groups, rows->n_rows, n_groups, skip, order,
+                                   err));
+    }
   }
 
 done:

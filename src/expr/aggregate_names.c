@@ -28,6 +28,9 @@ static const struct {
     {"approx_quantile", QN_AGG_APPROX_QUANTILE, false},
     {"approx_percentile", QN_AGG_APPROX_QUANTILE, false},
     {"approx_median", QN_AGG_APPROX_QUANTILE, true},
+    {"quantile_cont", QN_AGG_QUANTILE, false},
+    {"median", QN_AGG_QUANTILE, true},
+    {"corr", QN_AGG_CORR, false},
 };
 
 static const struct {

@@ -70,10 +70,10 @@ typedef struct aggregate_list {
 
 static qn_status fail_unknown(const qn_binder *binder, const qn_bound_call *call) {
   static const char *const names[] = {
-      "count",          "sum",     "min",      "max",        "avg",
-      "variance",       "stddev",  "var_pop",  "any_value",  "first",
-      "bool_and",       "bool_or", "var_samp", "stddev_pop", "approx_count_distinct",
-      "approx_quantile"};
+      "count",           "sum",     "min",           "max",        "avg",
+      "variance",        "stddev",  "var_pop",       "any_value",  "first",
+      "bool_and",        "bool_or", "var_samp",      "stddev_pop", "approx_count_distinct",
+      "approx_quantile", "median",  "quantile_cont", "corr"};
   qn_name_hint hint = {.wanted = call->name};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     qn_name_hint_offer(&hint, names[i]);
@@ -82,13 +82,15 @@ static qn_status fail_unknown(const qn_binder *binder, const qn_bound_call *call
     return qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() is a window function, not an aggregate",
                         call->name);
   }
-  return qn_bind_fail(binder, QN_ERR_ARG, call->location, "there is no aggregate %s()%s%s%s", call->name,
-                      hint.nearest != NULL ? "; did you mean " : "; there are ",
-                      hint.nearest != NULL
-                          ? hint.nearest
-                          : "count, sum, min, max, avg, variance, stddev, var_pop, stddev_pop, first, "
-                            "any_value, bool_and, bool_or, approx_count_distinct and approx_quantile",
-                      hint.nearest != NULL ? "()?" : "");
+  return qn_bind_fail(
+      binder, QN_ERR_ARG, call->location, "there is no aggregate %s()%s%s%s", call->name,
+      hint.nearest != NULL ? "; did you mean " : "; there are ",
+      hint.nearest != NULL
+          ? hint.nearest
+          : "count, sum, min, max, avg, variance, stddev, var_pop, stddev_pop, first, "
+            "any_value, bool_and, bool_or, median, quantile_cont, corr, approx_count_distinct and "
+            "approx_quantile",
+      hint.nearest != NULL ? "()?" : "");
 }
 
 static qn_status read_fraction(qn_binder *binder, const qn_expr *arg, double *out) {
@@ -120,6 +122,8 @@ static qn_status set_distinct(qn_binder *binder, const qn_bound_call *call, qn_a
     return QN_OK;
   case QN_AGG_COUNT_ROWS:
   case QN_AGG_APPROX_QUANTILE:
+  case QN_AGG_QUANTILE:
+  case QN_AGG_CORR:
     return call->is_distinct
                ? qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() takes no distinct", call->name)
                : QN_OK;
@@ -128,19 +132,58 @@ static qn_status set_distinct(qn_binder *binder, const qn_bound_call *call, qn_a
   }
 }
 
-// The argument and the type of the result.
-static qn_status set_argument(qn_binder *binder, const qn_bound_call *call, qn_aggregate *out) {
+// An argument, and the type of the result if the aggregate takes it.
+static qn_status set_argument(qn_binder *binder, const qn_bound_call *call, int i, const qn_expr **argument,
+                              qn_aggregate *out) {
   qn_status status = QN_OK;
   qn_error err = {0};
-  qn_type type = QN_INT64;
-  if (out->kind != QN_AGG_COUNT_ROWS) {
-    const qn_expr *arg = call->args[0];
-    QN_TRY(qn_bind_coerce(binder, arg, arg->kind == QN_EXPR_UNKNOWN ? QN_UTF8 : arg->type, &out->argument));
-    type = out->argument->type;
-  }
-  status = qn_aggregate_type(out->kind, type, &out->type, &err);
+  const qn_expr *arg = call->args[i];
+
+  QN_TRY(qn_bind_coerce(binder, arg, arg->kind == QN_EXPR_UNKNOWN ? QN_UTF8 : arg->type, argument));
+  status = qn_aggregate_type(out->kind, (*argument)->type, &out->type, &err);
   if (status != QN_OK) {
     status = qn_bind_fail(binder, status, call->location, "%s", err.message);
+  }
+
+done:
+  return status;
+}
+
+// What an aggregate takes, if not that many arguments.
+static const char *wanted_arguments(qn_aggregate_kind kind, bool is_median, int *n) {
+  *n = 1;
+  if (kind == QN_AGG_CORR) {
+    *n = 2;
+    return "two values, as corr(x, y)";
+  }
+  if ((kind == QN_AGG_APPROX_QUANTILE || kind == QN_AGG_QUANTILE) && !is_median) {
+    *n = 2;
+    return kind == QN_AGG_QUANTILE ? "a value and a fraction, as quantile_cont(x, 0.9)"
+                                   : "a value and a fraction, as approx_quantile(x, 0.9)";
+  }
+  return kind == QN_AGG_COUNT ? "one argument, or '*'" : "one argument";
+}
+
+static qn_status set_arguments(qn_binder *binder, const qn_bound_call *call, bool is_median,
+                               qn_aggregate *out) {
+  qn_status status = QN_OK;
+  int n_wanted = 0;
+  const char *wanted = wanted_arguments(out->kind, is_median, &n_wanted);
+
+  if (call->is_star) {
+    out->kind = QN_AGG_COUNT_ROWS;
+    out->type = QN_INT64;
+    return QN_OK;
+  }
+  if (call->n_args != n_wanted) {
+    return qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() takes %s", call->name, wanted);
+  }
+  out->parameter = is_median ? 0.5 : 0;
+  QN_TRY(set_argument(binder, call, 0, &out->argument, out));
+  if (out->kind == QN_AGG_CORR) {
+    QN_TRY(set_argument(binder, call, 1, &out->second, out));
+  } else if (n_wanted == 2) {
+    QN_TRY(read_fraction(binder, call->args[1], &out->parameter));
   }
 
 done:
@@ -156,21 +199,7 @@ static qn_status bind_aggregate(qn_binder *binder, const qn_bound_call *call, qn
   if (call->is_star && out->kind != QN_AGG_COUNT) {
     return qn_bind_fail(binder, QN_ERR_ARG, call->location, "only count() takes '*'");
   }
-  const int n_wanted = call->is_star ? 0 : out->kind == QN_AGG_APPROX_QUANTILE && !is_median ? 2 : 1;
-  if (call->n_args != n_wanted) {
-    return qn_bind_fail(binder, QN_ERR_ARG, call->location, "%s() takes %s", call->name,
-                        n_wanted == 2               ? "a value and a fraction, as approx_quantile(x, 0.9)"
-                        : out->kind == QN_AGG_COUNT ? "one argument, or '*'"
-                                                    : "one argument");
-  }
-  if (call->is_star) {
-    out->kind = QN_AGG_COUNT_ROWS;
-  }
-  out->parameter = is_median ? 0.5 : 0;
-  if (n_wanted == 2) {
-    QN_TRY(read_fraction(binder, call->args[1], &out->parameter));
-  }
-  QN_TRY(set_argument(binder, call, out));
+  QN_TRY(set_arguments(binder, call, is_median, out));
   QN_TRY(set_distinct(binder, call, out));
   out->filter = call->filter;
 

@@ -49,6 +49,7 @@ typedef struct qn_aggregate {
   const char *name;
   qn_aggregate_kind kind;
   const qn_expr *argument; // NULL for count(*)
+  const qn_expr *second;   // the other argument of corr, else NULL
   const qn_expr *filter;   // or NULL
   bool is_distinct;        // count, sum, avg, ... over the distinct values
   double parameter;

@@ -2,6 +2,7 @@
 // Aggregates: which kinds take which types, and the way every update and merge goes: in blocks of rows from
 // which nulls and skipped rows are taken out first, so that no aggregate looks at validity.
 #include "kernel/accumulate.h"
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include "base/check.h"
@@ -38,6 +39,8 @@ static const char *wanted_argument(qn_aggregate_kind kind, qn_type argument) {
   case QN_AGG_STDDEV_SAMP:
   case QN_AGG_STDDEV_POP:
   case QN_AGG_APPROX_QUANTILE:
+  case QN_AGG_QUANTILE:
+  case QN_AGG_CORR:
     return is_number(argument) ? NULL : "a number (int32, int64, float32, float64)";
   case QN_AGG_BOOL_AND:
   case QN_AGG_BOOL_OR:
@@ -67,6 +70,8 @@ qn_status qn_aggregate_type(qn_aggregate_kind kind, qn_type argument, qn_type *o
   case QN_AGG_STDDEV_SAMP:
   case QN_AGG_STDDEV_POP:
   case QN_AGG_APPROX_QUANTILE:
+  case QN_AGG_QUANTILE:
+  case QN_AGG_CORR:
     *out = QN_FLOAT64;
     break;
   default:
@@ -107,7 +112,15 @@ void qn_aggregate_state_types(qn_aggregate_kind kind, qn_type argument, qn_type 
     break;
   case QN_AGG_APPROX_DISTINCT:
   case QN_AGG_APPROX_QUANTILE:
+  case QN_AGG_QUANTILE:
     types[0] = QN_BINARY;
+    break;
+  case QN_AGG_CORR: // count, means, sums of squared distances and of products
+    types[0] = QN_INT64;
+    for (int c = 1; c < 6; c++) {
+      types[c] = QN_FLOAT64;
+    }
+    *n_columns = 6;
     break;
   default:
     break;
@@ -133,6 +146,10 @@ static const qn_accumulator_ops *find_ops(qn_aggregate_kind kind, qn_type argume
     return &qn_accumulate_distinct;
   case QN_AGG_APPROX_QUANTILE:
     return &qn_accumulate_quantile;
+  case QN_AGG_QUANTILE:
+    return &qn_accumulate_values;
+  case QN_AGG_CORR:
+    return &qn_accumulate_correlation;
   default:
     return qn_type_is_text(argument) ? &qn_accumulate_text : &qn_accumulate_extreme;
   }
@@ -145,8 +162,9 @@ qn_status qn_accumulator_new(qn_aggregate_kind kind, qn_type argument, double pa
   qn_type result = QN_BOOL;
 
   QN_TRY(qn_aggregate_type(kind, argument, &result, err));
-  QN_REQUIRE(kind != QN_AGG_APPROX_QUANTILE || (parameter >= 0.0 && parameter <= 1.0), err, QN_ERR_ARG,
-             "the fraction of approx_quantile is %g; it must be from 0 to 1", parameter);
+  const bool has_fraction = kind == QN_AGG_APPROX_QUANTILE || kind == QN_AGG_QUANTILE;
+  QN_REQUIRE(!has_fraction || (parameter >= 0.0 && parameter <= 1.0), err, QN_ERR_ARG,
+             "the fraction of %s is %g; it must be from 0 to 1", kind_name(kind), parameter);
   const qn_accumulator_ops *ops = find_ops(kind, argument);
   accumulator = calloc(1, ops->size);
   QN_REQUIRE(accumulator != NULL, err, QN_ERR_MEMORY, "no memory for an accumulator of %s", kind_name(kind));
@@ -178,15 +196,20 @@ done:
   return status;
 }
 
+static const uint8_t *validity_of(const qn_column *column) {
+  return column != NULL && column->n_nulls != 0 ? column->validity : NULL;
+}
+
 // The rows of a block that are neither null nor skipped, and their groups.
 static int64_t choose_rows(const qn_update *block, const uint8_t *skip, const int32_t *groups, int32_t *rows,
                            int32_t *kept_groups) {
-  const qn_column *argument = block->argument;
-  const uint8_t *validity = argument != NULL && argument->n_nulls != 0 ? argument->validity : NULL;
+  const uint8_t *validity = validity_of(block->argument);
+  const uint8_t *second = validity_of(block->second);
   int64_t n = 0;
 
   for (int64_t row = block->first; row < block->first + block->n_block; row++) {
-    const bool is_valid = validity == NULL || qn_bitmap_get(validity, row);
+    const bool is_valid =
+        (validity == NULL || qn_bitmap_get(validity, row)) & (second == NULL || qn_bitmap_get(second, row));
     const bool is_skipped = skip != NULL && skip[row] != 0;
     rows[n] = (int32_t)row;
     kept_groups[n] = groups[row];
@@ -195,24 +218,23 @@ static int64_t choose_rows(const qn_update *block, const uint8_t *skip, const in
   return n;
 }
 
-// Calls update, or merge if there is a state, with each block of the rows that count.
-static qn_status take_rows(qn_accumulator *accumulator, const qn_column *argument, const qn_column *state,
-                           const int32_t *groups, int64_t n_rows, const uint8_t *skip, const int64_t *order,
-                           qn_error *err) {
+// Calls update, or merge if there is a state, with each block of the rows that count. `all`: its columns and
+// order.
+static qn_status take_rows(qn_accumulator *accumulator, const qn_update *all, const qn_column *state,
+                           const int32_t *groups, int64_t n_rows, const uint8_t *skip, qn_error *err) {
   qn_status status = QN_OK;
   const bool has_gaps =
-      skip != NULL || (argument != NULL && argument->n_nulls != 0 && argument->validity != NULL);
+      skip != NULL || validity_of(all->argument) != NULL || validity_of(all->second) != NULL;
   int32_t rows[QN_UPDATE_ROWS];
   int32_t kept_groups[QN_UPDATE_ROWS];
 
   for (int64_t first = 0; first < n_rows; first += QN_UPDATE_ROWS) {
     const int64_t n_block = n_rows - first < QN_UPDATE_ROWS ? n_rows - first : QN_UPDATE_ROWS;
-    qn_update block = {.argument = argument,
-                       .groups = groups + first,
-                       .first = first,
-                       .n_block = n_block,
-                       .n = n_block,
-                       .order = order};
+    qn_update block = *all;
+    block.groups = groups + first;
+    block.first = first;
+    block.n_block = n_block;
+    block.n = n_block;
     if (has_gaps) {
       block.n = choose_rows(&block, skip, groups, rows, kept_groups);
       block.rows = rows;
@@ -229,19 +251,44 @@ done:
   return status;
 }
 
+static qn_status check_argument(const qn_accumulator *accumulator, const qn_column *argument, qn_error *err) {
+  const bool is_right = argument != NULL && argument->type == accumulator->argument;
+  return is_right ? QN_OK
+                  : qn_fail(err, QN_ERR_TYPE, "%s of %s was given %s", kind_name(accumulator->kind),
+                            qn_type_name(accumulator->argument),
+                            argument != NULL ? qn_type_name(argument->type) : "nothing");
+}
+
 qn_status qn_accumulator_update(qn_accumulator *accumulator, const qn_column *argument, const int32_t *groups,
                                 int64_t n_rows, int64_t n_groups, const uint8_t *skip, const int64_t *order,
                                 qn_error *err) {
   qn_status status = QN_OK;
   const qn_aggregate_kind kind = accumulator->kind;
+  const qn_update all = {.argument = kind == QN_AGG_COUNT_ROWS ? NULL : argument, .order = order};
 
-  QN_REQUIRE(kind == QN_AGG_COUNT_ROWS || (argument != NULL && argument->type == accumulator->argument), err,
-             QN_ERR_TYPE, "%s of %s was given %s", kind_name(kind), qn_type_name(accumulator->argument),
-             argument != NULL ? qn_type_name(argument->type) : "nothing");
+  if (kind != QN_AGG_COUNT_ROWS) {
+    QN_TRY(check_argument(accumulator, argument, err));
+  }
   QN_REQUIRE(kind != QN_AGG_FIRST || order != NULL, err, QN_ERR_ARG, "first was given no order");
+  QN_REQUIRE(kind != QN_AGG_CORR || n_rows == 0, err, QN_ERR_ARG, "corr was given one argument");
   QN_TRY(grow(accumulator, n_groups, err));
-  QN_TRY(take_rows(accumulator, kind == QN_AGG_COUNT_ROWS ? NULL : argument, NULL, groups, n_rows, skip,
-                   order, err));
+  QN_TRY(take_rows(accumulator, &all, NULL, groups, n_rows, skip, err));
+
+done:
+  return status;
+}
+
+qn_status qn_accumulator_update_pairs(qn_accumulator *accumulator, const qn_column *x, const qn_column *y,
+                                      const int32_t *groups, int64_t n_rows, int64_t n_groups,
+                                      const uint8_t *skip, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_update all = {.argument = x, .second = y};
+
+  assert(accumulator->kind == QN_AGG_CORR);
+  QN_TRY(check_argument(accumulator, x, err));
+  QN_REQUIRE(is_number(y->type), err, QN_ERR_TYPE, "corr was given %s", qn_type_name(y->type));
+  QN_TRY(grow(accumulator, n_groups, err));
+  QN_TRY(take_rows(accumulator, &all, NULL, groups, n_rows, skip, err));
 
 done:
   return status;
@@ -250,7 +297,7 @@ done:
 qn_status qn_accumulator_merge(qn_accumulator *accumulator, const qn_column *state, const int32_t *groups,
                                int64_t n_rows, int64_t n_groups, qn_error *err) {
   qn_status status = QN_OK;
-  qn_type types[4];
+  qn_type types[QN_MOST_STATE_COLUMNS];
   int n_columns = 0;
 
   qn_aggregate_state_types(accumulator->kind, accumulator->argument, types, &n_columns);
@@ -261,7 +308,8 @@ qn_status qn_accumulator_merge(qn_accumulator *accumulator, const qn_column *sta
                qn_type_name(types[c]));
   }
   QN_TRY(grow(accumulator, n_groups, err));
-  QN_TRY(take_rows(accumulator, &state[0], state, groups, n_rows, NULL, NULL, err));
+  const qn_update all = {.argument = &state[0]};
+  QN_TRY(take_rows(accumulator, &all, state, groups, n_rows, NULL, err));
 
 done:
   return status;
@@ -270,7 +318,7 @@ done:
 qn_status qn_accumulator_state(const qn_accumulator *accumulator, int64_t first, int64_t n, qn_column *out,
                                qn_error *err) {
   qn_status status = QN_OK;
-  qn_type types[4];
+  qn_type types[QN_MOST_STATE_COLUMNS];
   int n_columns = 0;
 
   qn_aggregate_state_types(accumulator->kind, accumulator->argument, types, &n_columns);

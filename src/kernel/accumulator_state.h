@@ -15,6 +15,7 @@ enum {
 /// Up to QN_UPDATE_ROWS rows of a batch, without those that are null or to be skipped.
 typedef struct qn_update {
   const qn_column *argument; // of a merge: the first state column; NULL for count(*)
+  const qn_column *second;   // of an update of corr, else NULL
   const int32_t *groups;     // [n]
   const int32_t *rows;       // [n], ascending; NULL: first, first + 1, ...
   int64_t first;             // the block is rows [first, first + n_block) of the argument
@@ -59,6 +60,8 @@ extern const qn_accumulator_ops qn_accumulate_first;
 extern const qn_accumulator_ops qn_accumulate_text; // min, max, any, first of text
 extern const qn_accumulator_ops qn_accumulate_distinct;
 extern const qn_accumulator_ops qn_accumulate_quantile;
+extern const qn_accumulator_ops qn_accumulate_values; // quantile_cont
+extern const qn_accumulator_ops qn_accumulate_correlation;
 
 static inline int64_t qn_update_row(const qn_update *update, int64_t k) {
   return update->rows != NULL ? update->rows[k] : update->first + k;

@@ -60,6 +60,7 @@ typedef struct qn_plan_aggregate {
   const char *name;
   qn_aggregate_kind kind;
   int argument; // column; -1 for count(*)
+  int second;   // the other argument of corr; else -1
   int filter;   // bool column, or -1
   bool is_distinct;
   double parameter;

@@ -202,6 +202,9 @@ static qn_status prune_reduce(const qn_dataset *node, const bool *needed, pruned
     if (aggregate->argument >= 0) {
       below[aggregate->argument] = true;
     }
+    if (aggregate->second >= 0) {
+      below[aggregate->second] = true;
+    }
     if (aggregate->filter >= 0) {
       below[aggregate->filter] = true;
     }
@@ -209,6 +212,7 @@ static qn_status prune_reduce(const qn_dataset *node, const bool *needed, pruned
   QN_TRY(prune(node->inputs[0], below, &input, err));
   for (int i = 0; i < n; i++) {
     aggregates[i].argument = aggregates[i].argument < 0 ? -1 : input.map[aggregates[i].argument];
+    aggregates[i].second = aggregates[i].second < 0 ? -1 : input.map[aggregates[i].second];
     aggregates[i].filter = aggregates[i].filter < 0 ? -1 : input.map[aggregates[i].filter];
   }
   QN_TRY(qn_schema_project(node->schema, kept, node->n_keys + n, &schema, err));

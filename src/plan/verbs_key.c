@@ -174,13 +174,13 @@ done:
   return qn_plan_finish(node, status, &err);
 }
 
-// The select below a reduce: the keys, then each aggregate's argument and filter.
+// The select below a reduce: the keys, then each aggregate's arguments and filter.
 static qn_status reduce_input(const qn_dataset *in, const qn_named_expr *keys, int n_keys,
                               const qn_aggregate *aggregates, int n, qn_plan_aggregate *planned,
                               const qn_dataset **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_arena *arena = &in->plan->arena;
-  qn_named_expr *exprs = qn_arena_alloc(arena, (int64_t)sizeof *exprs * (n_keys + 2 * n + 1));
+  qn_named_expr *exprs = qn_arena_alloc(arena, (int64_t)sizeof *exprs * (n_keys + 3 * n + 1));
   int n_exprs = n_keys;
 
   QN_REQUIRE(exprs != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
@@ -188,13 +188,14 @@ static qn_status reduce_input(const qn_dataset *in, const qn_named_expr *keys, i
     memcpy(exprs, keys, sizeof *exprs * (size_t)n_keys);
   }
   for (int i = 0; i < n; i++) {
-    const qn_expr *const parts[2] = {aggregates[i].argument, aggregates[i].filter};
-    int *const places[2] = {&planned[i].argument, &planned[i].filter};
-    for (int p = 0; p < 2; p++) {
+    static const char *const names[3] = {"argument", "second", "filter"};
+    const qn_expr *const parts[3] = {aggregates[i].argument, aggregates[i].second, aggregates[i].filter};
+    int *const places[3] = {&planned[i].argument, &planned[i].second, &planned[i].filter};
+    for (int p = 0; p < 3; p++) {
       *places[p] = -1;
       if (parts[p] != NULL) {
         *places[p] = n_exprs;
-        exprs[n_exprs].name = qn_arena_printf(arena, "__%s_%d", p == 0 ? "argument" : "filter", i);
+        exprs[n_exprs].name = qn_arena_printf(arena, "__%s_%d", names[p], i);
         exprs[n_exprs++].expr = parts[p];
       }
     }

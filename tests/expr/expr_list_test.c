@@ -73,9 +73,10 @@ static void aggregates_are_bound(void) {
   int n = 0;
   QN_CHECK_OK(qn_aggregates_bind(
       "count(*) as n, sum(n * 2), count(distinct title), avg(rating) filter (where ok and n > 0) as mean, "
-      "approx_quantile(rating, 0.9), approx_median(n), every(ok), max(distinct title), stddev_samp(rating)",
+      "approx_quantile(rating, 0.9), approx_median(n), every(ok), max(distinct title), stddev_samp(rating), "
+      "median(n), quantile_cont(rating, 0.25), corr(n, rating)",
       schema, &arena, &items, &n, &kit_error));
-  QN_CHECK_INT(n, 9);
+  QN_CHECK_INT(n, 12);
   QN_CHECK_INT(items[0].kind, QN_AGG_COUNT_ROWS);
   QN_CHECK(items[0].argument == NULL && items[0].filter == NULL);
   QN_CHECK_TEXT(items[0].name, "n");
@@ -92,6 +93,11 @@ static void aggregates_are_bound(void) {
   QN_CHECK(!items[7].is_distinct);
   QN_CHECK_INT(items[7].type, QN_UTF8);
   QN_CHECK_INT(items[8].kind, QN_AGG_STDDEV_SAMP);
+  QN_CHECK_INT(items[9].kind, QN_AGG_QUANTILE);
+  QN_CHECK_FLOAT(items[9].parameter, 0.5, 0);
+  QN_CHECK_FLOAT(items[10].parameter, 0.25, 0);
+  QN_CHECK_INT(items[11].type, QN_FLOAT64);
+  QN_CHECK(items[11].second != NULL && qn_expr_type(items[11].second) == QN_FLOAT64);
   qn_arena_release(&arena);
   qn_schema_free(schema);
 }
@@ -110,6 +116,11 @@ static void wrong_aggregates_are_explained(void) {
       {"sum(n, n)", "sum() takes one argument"},
       {"approx_quantile(n, 2)", "the fraction must be a constant from 0 to 1"},
       {"approx_quantile(n, rating)", "the fraction must be a constant from 0 to 1"},
+      {"quantile_cont(n)", "quantile_cont() takes a value and a fraction"},
+      {"median(n, 0.5)", "median() takes one argument"},
+      {"corr(n)", "corr() takes two values, as corr(x, y)"},
+      {"corr(n, title)", "corr takes a number"},
+      {"median(distinct n)", "median() takes no distinct"},
       {"sum(n) over ()", "'over' has no place here"},
       {"sum(n order by n)", "an order inside an aggregate is not supported"},
       {"rank()", "rank() is a window function, not an aggregate"},

@@ -113,7 +113,7 @@ static void sums_do_not_depend_on_the_split(void) {
     qn_accumulator *merged = new_accumulator(QN_AGG_SUM, QN_FLOAT64, 0);
     for (int64_t p = 0; p < n_parts; p++) {
       qn_accumulator *part = new_accumulator(QN_AGG_SUM, QN_FLOAT64, 0);
-      qn_column state[4] = {{0}};
+      qn_column state[QN_MOST_STATE_COLUMNS] = {{0}};
       const int64_t first = N * p / n_parts;
       const qn_column column = column_of(QN_FLOAT64, values + first, N * (p + 1) / n_parts - first);
       update_all(part, &column, 1);
@@ -173,8 +173,8 @@ static void groups_without_values_give_what_sql_says(void) {
   for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
     for (int type = 0; type < QN_N_TYPES; type++) {
       qn_type result_type = QN_BOOL;
-      qn_column nulls = {0}, result = {0}, state[4] = {{0}};
-      qn_type types[4];
+      qn_column nulls = {0}, result = {0}, state[QN_MOST_STATE_COLUMNS] = {{0}};
+      qn_type types[QN_MOST_STATE_COLUMNS];
       int n_columns = 0;
       const int32_t groups[3] = {0, 2, 0};
       const int64_t order[3] = {0, 1, 2};
@@ -186,7 +186,9 @@ static void groups_without_values_give_what_sql_says(void) {
       qn_accumulator *accumulator = new_accumulator(kinds[k], (qn_type)type, 0.5);
       QN_CHECK_OK(qn_column_all_null((qn_type)type, 3, &nulls, &kit_error));
       QN_CHECK_OK(qn_accumulator_update(accumulator, &nulls, groups, 0, 4, NULL, order, &kit_error));
-      if (kinds[k] != QN_AGG_COUNT_ROWS) {
+      if (kinds[k] == QN_AGG_CORR) {
+        QN_CHECK_OK(qn_accumulator_update_pairs(accumulator, &nulls, &nulls, groups, 3, 4, NULL, &kit_error));
+      } else if (kinds[k] != QN_AGG_COUNT_ROWS) {
         QN_CHECK_OK(qn_accumulator_update(accumulator, &nulls, groups, 3, 4, NULL, order, &kit_error));
       }
       for (int pass = 0; pass < 2; pass++) { // the second after merging the empty state
@@ -312,6 +314,7 @@ static void broken_states_are_refused(void) {
   refuse_state(QN_AGG_APPROX_QUANTILE, no_count, 24);
   refuse_state(QN_AGG_APPROX_QUANTILE, no_count, 16);
   refuse_state(QN_AGG_APPROX_QUANTILE, no_count, 23);
+  refuse_state(QN_AGG_QUANTILE, no_count, 20);
 }
 
 static void wrong_types_are_refused(void) {

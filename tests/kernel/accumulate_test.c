@@ -281,14 +281,14 @@ static void update_part(qn_accumulator *accumulator, const sample *input, int64_
 // Merges the state of `from`, some groups at a time, into groups of the opposite number.
 static void merge_reversed(qn_accumulator *to, const qn_accumulator *from, qn_aggregate_kind kind,
                            qn_type type, int64_t n_groups) {
-  qn_type types[4];
+  qn_type types[QN_MOST_STATE_COLUMNS];
   int n_columns = 0;
   const int64_t step = n_groups / 3 + 1;
   int32_t *groups = malloc((size_t)n_groups * sizeof *groups);
   qn_aggregate_state_types(kind, type, types, &n_columns);
   for (int64_t first = 0; first < n_groups; first += step) {
     const int64_t n = n_groups - first < step ? n_groups - first : step;
-    qn_column state[4] = {{0}};
+    qn_column state[QN_MOST_STATE_COLUMNS] = {{0}};
     QN_CHECK_OK(qn_accumulator_state(from, first, n, state, &kit_error));
     for (int64_t i = 0; i < n; i++) {
       groups[i] = (int32_t)(n_groups - 1 - (first + i));
@@ -370,7 +370,8 @@ static void every_kind_of_every_type_is_right(void) {
   for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
     for (int type = 0; type < QN_N_TYPES; type++) {
       qn_type result = QN_BOOL;
-      if (qn_aggregate_type(kinds[k], (qn_type)type, &result, NULL) != QN_OK) {
+      const bool has_own_test = kinds[k] == QN_AGG_QUANTILE || kinds[k] == QN_AGG_CORR;
+      if (has_own_test || qn_aggregate_type(kinds[k], (qn_type)type, &result, NULL) != QN_OK) {
         continue;
       }
       for (int z = 0; z < REF_N_SIZES; z++) {

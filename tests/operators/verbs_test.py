@@ -113,6 +113,11 @@ CASES = [
     ("reduce_moments", [("v", "filter", "a", "x <> 'NaN'"),
                         ("r", "reduce", "v", "g", "variance(x) as v, stddev(x) as d, var_pop(x) as vp, stddev_pop(x) as dp, avg(x) as m")],
      "select g, var_samp(x), stddev_samp(x), var_pop(x), stddev_pop(x), avg(x) from a where not isnan(x) group by g", False),
+    ("reduce_quantiles", [("v", "filter", "a", "x <> 'NaN'"),
+                          ("r", "reduce", "v", "g", "median(x) as m, quantile_cont(k, 0.9) as q, quantile_cont(x, 0) as least, corr(k, x) as c, "
+                           "median(k) filter (where f) as mf")],
+     "select g, median(x), quantile_cont(k, 0.9), min(x), corr(k, x), median(k) filter (where f) from a where not isnan(x) group by g", False),
+    ("reduce_quantiles_all", [("r", "reduce", "b", "", "median(y) as m, corr(k, y) as c")], "select median(y), corr(k, y) from b", False),
     ("reduce_distinct", [("r", "reduce", "a", "g", "count(distinct k) as n")], "select g, count(distinct k) from a group by g", False),
     ("reduce_distinct_mixed", [("r", "reduce", "a", "g", "count(distinct s) as n, sum(k) as s, count(distinct k) as m, sum(distinct k) as sd")],
      "select g, count(distinct s), sum(k), count(distinct k), sum(distinct k) from a group by g", False),
