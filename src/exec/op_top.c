@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "exec/order_columns.h"
 #include "exec/run.h"
-#include "exec/sort_batch.h"
+#include "exec/sort_parts.h"
 #include "exec/sorted_output.h"
 #include "exec/sorter.h"
 
@@ -59,13 +59,17 @@ static qn_status cut(top_op *state, qn_error *err) {
   qn_status status = QN_OK;
   const qn_order_columns *order = &state->order;
   const int64_t n = state->op.node->n;
+  qn_row_parts parts = {0};
   qn_batch *batch = NULL;
   int32_t *rows = NULL;
 
   QN_TRY(qn_batch_builder_finish(&state->rows, &batch, err));
+  QN_TRY(qn_row_parts_init(&parts, batch->schema, 1, err));
+  QN_TRY(qn_row_parts_append(&parts, batch, 0, err));
+  QN_TRY(qn_row_parts_freeze(&parts, err));
   rows = qn_memory_alloc(batch->n_rows * (int64_t)sizeof *rows);
   QN_REQUIRE(rows != NULL, err, QN_ERR_MEMORY, "no memory to sort %" PRId64 " rows", batch->n_rows);
-  QN_TRY(qn_sort_batch(batch, order->columns, order->orders, order->n, order->n_main, rows, err));
+  QN_TRY(qn_sort_row_parts(&parts, order->columns, order->orders, order->n, order->n_main, rows, err));
   const int64_t n_kept = n < batch->n_rows ? n : batch->n_rows;
   QN_TRY(qn_batch_builder_append_gather(&state->rows, batch, rows, n_kept, err));
   if (n_kept == n) {
@@ -75,6 +79,7 @@ static qn_status cut(top_op *state, qn_error *err) {
   state->most_bytes = n_bytes > MOST_BYTES / 2 ? 2 * n_bytes : MOST_BYTES;
 
 done:
+  qn_row_parts_release(&parts);
   qn_batch_free(batch);
   qn_memory_free(rows);
   return status;
@@ -166,7 +171,7 @@ static qn_status finish_top(qn_op *op, qn_error *err) {
   top_op *state = (top_op *)op;
 
   if (state->sorter != NULL) {
-    QN_TRY(qn_push_sorted(op, state->sorter, op->node->schema, op->node->n, err));
+    QN_TRY(qn_push_sorted(op, state->sorter, op->node->n, err));
   } else if (op->node->n > 0) {
     QN_TRY(push_rows(state, err));
   }

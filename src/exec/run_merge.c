@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows are picked one by one from the run whose key is smallest, but copied column by column: the picks of
-// one output batch take a stretch of each run, the stretches are put one behind the other, and one gather
-// brings them in order.
+// one output batch are gathered from the runs' batches in which they lie.
 #include "exec/run_merge.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include "base/check.h"
 #include "base/memory.h"
-#include "column/builder.h"
 #include "kernel/merge_rows.h"
+#include "kernel/part_table.h"
 
 // Where a run is read: its current batch and the normalised keys of that.
 typedef struct {
@@ -19,13 +18,6 @@ typedef struct {
   int64_t piece; // of the current output batch, or -1
 } run_cursor;
 
-// Rows [first, first + n_rows) of a batch that go into the current output batch.
-typedef struct {
-  qn_batch *batch;
-  int64_t first, n_rows;
-  int32_t next; // while gathering: the next of its rows, counted over all pieces
-} run_piece;
-
 struct qn_run_merge {
   qn_schema *schema;
   qn_merge_order order;
@@ -34,8 +26,8 @@ struct qn_run_merge {
   run_cursor *cursors; // [n_runs]
   qn_merge tree;
   int64_t batch_rows;
-  int32_t *picks;    // [batch_rows]: the piece of each row of the output batch, then the row itself
-  run_piece *pieces; // [batch_rows]
+  qn_part_row *picks; // [batch_rows]: the rows of the output batch
+  qn_batch **pieces;  // [batch_rows]: the batches they lie in
   int64_t n_pieces;
 };
 
@@ -104,7 +96,7 @@ qn_status qn_run_merge_new(const qn_schema *schema, const qn_merge_order *order,
   merge->batch_rows = batch_rows;
   merge->columns = calloc((size_t)order->n + 1, sizeof *merge->columns);
   merge->cursors = calloc((size_t)n_runs + 1, sizeof *merge->cursors);
-  QN_TRY(qn_mul_size(batch_rows, sizeof *merge->pieces, &size, err));
+  QN_TRY(qn_mul_size(batch_rows, sizeof(qn_batch *), &size, err));
   merge->pieces = qn_memory_alloc(size);
   merge->picks = qn_memory_alloc(batch_rows * (int64_t)sizeof *merge->picks);
   QN_REQUIRE(merge->columns != NULL && merge->cursors != NULL && merge->pieces != NULL &&
@@ -121,7 +113,7 @@ done:
 
 static void forget_pieces(qn_run_merge *merge) {
   for (int64_t p = 0; p < merge->n_pieces; p++) {
-    qn_batch_free(merge->pieces[p].batch);
+    qn_batch_free(merge->pieces[p]);
   }
   for (int r = 0; r < merge->n_runs; r++) {
     merge->cursors[r].piece = -1;
@@ -160,11 +152,9 @@ static qn_status pick_rows(qn_run_merge *merge, int64_t *n_picked, qn_error *err
     run_cursor *cursor = &merge->cursors[r];
     if (cursor->piece < 0) {
       cursor->piece = merge->n_pieces++;
-      merge->pieces[cursor->piece] =
-          (run_piece){.batch = qn_batch_share(cursor->batch), .first = cursor->row};
+      merge->pieces[cursor->piece] = qn_batch_share(cursor->batch);
     }
-    merge->picks[n++] = (int32_t)cursor->piece;
-    merge->pieces[cursor->piece].n_rows++;
+    merge->picks[n++] = (qn_part_row){.part = (int32_t)cursor->piece, .row = (int32_t)cursor->row};
     cursor->row++;
     if (cursor->row == cursor->batch->n_rows) {
       QN_TRY(load_batch(merge, cursor, err));
@@ -180,28 +170,16 @@ done:
 }
 
 // The picked rows as a batch.
-static qn_status copy_rows(qn_run_merge *merge, int64_t n_rows, qn_batch **out, qn_error *err) {
+static qn_status copy_rows(const qn_run_merge *merge, int64_t n_rows, qn_batch **out, qn_error *err) {
   qn_status status = QN_OK;
-  qn_batch_builder builder = {0};
-  qn_batch *rows = NULL;
-  int64_t n_before = 0;
+  qn_part_table table = {0};
 
-  QN_TRY(qn_batch_builder_init(&builder, merge->schema, err));
-  for (int64_t p = 0; p < merge->n_pieces; p++) {
-    run_piece *piece = &merge->pieces[p];
-    piece->next = (int32_t)n_before;
-    n_before += piece->n_rows;
-    QN_TRY(qn_batch_builder_append_range(&builder, piece->batch, piece->first, piece->n_rows, err));
-  }
-  QN_TRY(qn_batch_builder_finish(&builder, &rows, err));
-  for (int64_t i = 0; i < n_rows; i++) {
-    merge->picks[i] = merge->pieces[merge->picks[i]].next++;
-  }
-  QN_TRY(qn_batch_gather(rows, merge->picks, n_rows, out, err));
+  QN_TRY(qn_part_table_init(&table, merge->schema, (const qn_batch *const *)merge->pieces, merge->n_pieces,
+                            err));
+  QN_TRY(qn_part_table_gather_batch(&table, merge->picks, n_rows, out, err));
 
 done:
-  qn_batch_free(rows);
-  qn_batch_builder_release(&builder);
+  qn_part_table_release(&table);
   return status;
 }
 
@@ -215,7 +193,7 @@ qn_status qn_run_merge_next(qn_run_merge *merge, qn_batch **out, qn_error *err) 
     goto done;
   }
   if (merge->n_pieces == 1) {
-    QN_TRY(qn_batch_slice(merge->pieces[0].batch, merge->pieces[0].first, n_rows, out, err));
+    QN_TRY(qn_batch_slice(merge->pieces[0], merge->picks[0].row, n_rows, out, err));
   } else {
     QN_TRY(copy_rows(merge, n_rows, out, err));
   }

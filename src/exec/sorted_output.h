@@ -6,6 +6,5 @@
 #include "exec/sorter.h"
 
 /// Collective in that it polls. Finishes the sorter and pushes its first n_rows rows into op->next, as far as
-/// that wants any. Of each batch the leading columns are given that `schema` has.
-qn_status qn_push_sorted(const qn_op *op, qn_sorter *sorter, const qn_schema *schema, int64_t n_rows,
-                         qn_error *err);
+/// that wants any.
+qn_status qn_push_sorted(const qn_op *op, qn_sorter *sorter, int64_t n_rows, qn_error *err);

@@ -16,6 +16,11 @@ qn_status qn_sorter_new(const qn_schema *schema, const int *key_columns, const q
                         const char *scratch, qn_sorter **out, qn_error *err);
 /// A hint: rows seldom agree in their first n_keys keys; the others are only looked at where rows do.
 void qn_sorter_set_main_keys(qn_sorter *sorter, int n_keys);
+/// Rows come from n_sources sources, 0, 1, ...: rows with equal keys are given out in the order of their
+/// sources, those of one source as they came. Before the first row.
+qn_status qn_sorter_set_sources(qn_sorter *sorter, int n_sources, qn_error *err);
+/// Shares the batch. qn_sorter_append(): from source 0.
+qn_status qn_sorter_append_from(qn_sorter *sorter, const qn_batch *batch, int source, qn_error *err);
 qn_status qn_sorter_append(qn_sorter *sorter, const qn_batch *batch, qn_error *err);
 /// No more rows; begins the merge.
 qn_status qn_sorter_finish(qn_sorter *sorter, qn_error *err);

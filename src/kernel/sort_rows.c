@@ -4,6 +4,7 @@
 // normalised and sorted eight bytes at a time: rows that agree so far are sorted by the next eight.
 #include "kernel/sort_rows.h"
 #include <inttypes.h>
+#include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
 #include "column/bitmap.h"
@@ -132,7 +133,8 @@ done:
   return status;
 }
 
-static void sort_words(uint64_t *codes, uint64_t *spare, int64_t n_rows, int row_bits, int32_t *rows) {
+static void sort_words(uint64_t *codes, uint64_t *spare, int64_t n_rows, int row_bits, int32_t *rows,
+                       uint8_t *changes) {
   const uint64_t row_mask = (UINT64_C(1) << row_bits) - 1;
 
   for (int64_t i = 0; i < n_rows; i++) {
@@ -141,6 +143,9 @@ static void sort_words(uint64_t *codes, uint64_t *spare, int64_t n_rows, int row
   qn_radix_sort_words(codes, spare, n_rows);
   for (int64_t i = 0; i < n_rows; i++) {
     rows[i] = (int32_t)(codes[i] & row_mask);
+  }
+  for (int64_t i = 1; changes != NULL && i < n_rows; i++) {
+    changes[i] = (codes[i] ^ codes[i - 1]) >> row_bits != 0;
   }
 }
 
@@ -154,16 +159,18 @@ static qn_status new_pairs(int64_t n, qn_sort_pair **pairs, qn_error *err) {
   return QN_OK;
 }
 
-static qn_status sort_by_integers(uint64_t *codes, int n_bits, int64_t n_rows, int32_t *rows, qn_error *err) {
+static qn_status sort_by_integers(uint64_t *codes, int n_bits, int64_t n_rows, int32_t *rows,
+                                  uint8_t *changes, qn_error *err) {
   qn_status status = QN_OK;
   const int row_bits = bits_of((uint64_t)n_rows - 1);
   qn_sort_pair *pairs = NULL, *spare = NULL;
 
-  QN_TRY(new_pairs(n_rows, &spare, err));
   if (n_bits + row_bits <= 64) {
-    sort_words(codes, (uint64_t *)spare, n_rows, row_bits, rows);
+    QN_TRY(new_pairs((n_rows + 1) / 2, &spare, err)); // a word is half of a pair
+    sort_words(codes, (uint64_t *)spare, n_rows, row_bits, rows, changes);
     goto done;
   }
+  QN_TRY(new_pairs(n_rows, &spare, err));
   QN_TRY(new_pairs(n_rows, &pairs, err));
   for (int64_t i = 0; i < n_rows; i++) {
     pairs[i] = (qn_sort_pair){.key = codes[i], .row = (int32_t)i};
@@ -171,6 +178,9 @@ static qn_status sort_by_integers(uint64_t *codes, int n_bits, int64_t n_rows, i
   qn_radix_sort_pairs(pairs, spare, n_rows);
   for (int64_t i = 0; i < n_rows; i++) {
     rows[i] = pairs[i].row;
+  }
+  for (int64_t i = 1; changes != NULL && i < n_rows; i++) {
+    changes[i] = pairs[i].key != pairs[i - 1].key;
   }
 
 done:
@@ -195,24 +205,38 @@ static uint64_t load_chunk(encoded_keys keys, int32_t row, int64_t depth) {
   return left >= 8 ? chunk : chunk >> (64 - 8 * left) << (64 - 8 * left);
 }
 
-static bool row_is_after(encoded_keys keys, int32_t a, int32_t b, int64_t depth) {
+static int compare_rest(encoded_keys keys, int32_t a, int32_t b, int64_t depth) {
   const int64_t a_first = keys.offsets[a] + depth;
   const int64_t b_first = keys.offsets[b] + depth;
   const int64_t a_size = keys.offsets[a + 1] - a_first;
   const int64_t b_size = keys.offsets[b + 1] - b_first;
-  return qn_sort_key_compare(keys.bytes + a_first, a_size, keys.bytes + b_first, b_size) > 0;
+  return qn_sort_key_compare(keys.bytes + a_first, a_size, keys.bytes + b_first, b_size);
 }
 
 // A short run of rows that agree up to depth.
-static void sort_small_run(encoded_keys keys, qn_sort_pair *pairs, int64_t n, int64_t depth) {
+static void sort_small_run(encoded_keys keys, qn_sort_pair *pairs, int64_t n, int64_t depth,
+                           uint8_t *changes) {
   for (int64_t i = 1; i < n; i++) {
     const qn_sort_pair pair = pairs[i];
     int64_t to = i;
-    while (to > 0 && row_is_after(keys, pairs[to - 1].row, pair.row, depth)) {
+    while (to > 0 && compare_rest(keys, pairs[to - 1].row, pair.row, depth) > 0) {
       pairs[to] = pairs[to - 1];
       to--;
     }
     pairs[to] = pair;
+  }
+  for (int64_t i = 1; changes != NULL && i < n; i++) {
+    changes[i] = compare_rest(keys, pairs[i - 1].row, pairs[i].row, depth) != 0;
+  }
+}
+
+static uint8_t *part_of(uint8_t *changes, int64_t first) {
+  return changes == NULL ? NULL : changes + first;
+}
+
+static void mark_equal(uint8_t *changes, int64_t first, int64_t end) {
+  if (changes != NULL) {
+    memset(changes + first, 0, (size_t)(end - first));
   }
 }
 
@@ -226,9 +250,9 @@ static int64_t run_end(const qn_sort_pair *pairs, int64_t first, int64_t n) {
 
 // Sorts rows that agree in the first `depth` bytes of their keys. A run that agrees in the next eight too is
 // sorted by what follows: the longest such run here in the loop, the others by recursion, which so is at most
-// log2(n) deep.
+// log2(n) deep. Where rows are equal, changes (all 1 before; or NULL) becomes 0.
 static void sort_by_chunks(encoded_keys keys, qn_sort_pair *pairs, qn_sort_pair *spare, int64_t n,
-                           int64_t depth) {
+                           int64_t depth, uint8_t *changes) {
   while (n > 1) {
     int64_t longest = 0;
     int64_t longest_n = 1;
@@ -240,40 +264,43 @@ static void sort_by_chunks(encoded_keys keys, qn_sort_pair *pairs, qn_sort_pair 
     for (int64_t first = 0, end = 0; first < n; first = end) {
       end = run_end(pairs, first, n);
       const int32_t row = pairs[first].row;
-      if (end - first == 1 || keys.offsets[row + 1] - keys.offsets[row] <= depth) {
-        continue; // one row, or keys that have ended and so are equal
+      if (end - first == 1) {
+        continue;
       }
-      if (end - first <= SMALL_RUN) {
-        sort_small_run(keys, pairs + first, end - first, depth);
+      if (keys.offsets[row + 1] - keys.offsets[row] <= depth) { // keys that have ended and so are equal
+        mark_equal(changes, first + 1, end);
+      } else if (end - first <= SMALL_RUN) {
+        sort_small_run(keys, pairs + first, end - first, depth, part_of(changes, first));
       } else if (end - first <= longest_n) {
-        sort_by_chunks(keys, pairs + first, spare, end - first, depth);
+        sort_by_chunks(keys, pairs + first, spare, end - first, depth, part_of(changes, first));
       } else {
         if (longest_n > 1) {
-          sort_by_chunks(keys, pairs + longest, spare, longest_n, depth);
+          sort_by_chunks(keys, pairs + longest, spare, longest_n, depth, part_of(changes, longest));
         }
         longest = first;
         longest_n = end - first;
       }
     }
     pairs += longest;
+    changes = part_of(changes, longest);
     n = longest_n;
   }
 }
 
-static qn_status sort_by_bytes(const qn_column *const *keys, const qn_order *orders, int n_keys,
-                               int64_t n_rows, int32_t *rows, qn_error *err) {
+qn_status qn_sort_encoded_rows(const uint8_t *bytes, const int64_t *offsets, int64_t n_rows, int32_t *rows,
+                               uint8_t *changes, qn_error *err) {
   qn_status status = QN_OK;
-  qn_buffer bytes = {0}, offsets = {0};
   qn_sort_pair *pairs = NULL, *spare = NULL;
 
-  QN_TRY(qn_sort_keys_encode(keys, orders, n_keys, n_rows, &bytes, &offsets, err));
   QN_TRY(new_pairs(n_rows, &pairs, err));
   QN_TRY(new_pairs(n_rows, &spare, err));
   for (int64_t i = 0; i < n_rows; i++) {
     pairs[i].row = (int32_t)i;
   }
-  sort_by_chunks((encoded_keys){.bytes = bytes.data, .offsets = (const int64_t *)offsets.data}, pairs, spare,
-                 n_rows, 0);
+  if (changes != NULL) {
+    memset(changes, 1, (size_t)n_rows);
+  }
+  sort_by_chunks((encoded_keys){.bytes = bytes, .offsets = offsets}, pairs, spare, n_rows, 0, changes);
   for (int64_t i = 0; i < n_rows; i++) {
     rows[i] = pairs[i].row;
   }
@@ -281,13 +308,26 @@ static qn_status sort_by_bytes(const qn_column *const *keys, const qn_order *ord
 done:
   qn_memory_free(spare);
   qn_memory_free(pairs);
+  return status;
+}
+
+static qn_status sort_by_bytes(const qn_column *const *keys, const qn_order *orders, int n_keys,
+                               int64_t n_rows, int32_t *rows, uint8_t *changes, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer bytes = {0}, offsets = {0};
+
+  QN_TRY(qn_sort_keys_encode(keys, orders, n_keys, n_rows, &bytes, &offsets, err));
+  QN_TRY(qn_sort_encoded_rows(bytes.data, (const int64_t *)(const void *)offsets.data, n_rows, rows, changes,
+                              err));
+
+done:
   qn_buffer_release(&offsets);
   qn_buffer_release(&bytes);
   return status;
 }
 
-qn_status qn_sort_rows(const qn_column *const *keys, const qn_order *orders, int n_keys, int64_t n_rows,
-                       int32_t *rows, qn_error *err) {
+qn_status qn_sort_rows_marked(const qn_column *const *keys, const qn_order *orders, int n_keys,
+                              int64_t n_rows, int32_t *rows, uint8_t *changes, qn_error *err) {
   qn_status status = QN_OK;
   uint64_t *codes = NULL;
   int n_bits = -1;
@@ -302,18 +342,29 @@ qn_status qn_sort_rows(const qn_column *const *keys, const qn_order *orders, int
     QN_TRY(encode_integers(keys, orders, n_keys, n_rows, codes, &n_bits, err));
   }
   if (n_bits > 0) {
-    QN_TRY(sort_by_integers(codes, n_bits, n_rows, rows, err));
+    QN_TRY(sort_by_integers(codes, n_bits, n_rows, rows, changes, err));
   } else if (n_bits == 0 || n_rows <= 1) { // all keys are equal
     for (int64_t i = 0; i < n_rows; i++) {
       rows[i] = (int32_t)i;
     }
+    if (changes != NULL) {
+      memset(changes, 0, (size_t)n_rows);
+    }
   } else {
     qn_memory_free(codes);
     codes = NULL;
-    QN_TRY(sort_by_bytes(keys, orders, n_keys, n_rows, rows, err));
+    QN_TRY(sort_by_bytes(keys, orders, n_keys, n_rows, rows, changes, err));
+  }
+  if (changes != NULL && n_rows > 0) {
+    changes[0] = 1;
   }
 
 done:
   qn_memory_free(codes);
   return status;
+}
+
+qn_status qn_sort_rows(const qn_column *const *keys, const qn_order *orders, int n_keys, int64_t n_rows,
+                       int32_t *rows, qn_error *err) {
+  return qn_sort_rows_marked(keys, orders, n_keys, n_rows, rows, NULL, err);
 }

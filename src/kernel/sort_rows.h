@@ -24,6 +24,13 @@ int qn_sort_key_compare(const uint8_t *a, int64_t a_size, const uint8_t *b, int6
 /// (stable).
 qn_status qn_sort_rows(const qn_column *const *keys, const qn_order *orders, int n_keys, int64_t n_rows,
                        int32_t *rows, qn_error *err);
+/// As qn_sort_rows(); changes[i], for i < n_rows, becomes 0 if the row at place i of the order equals the one
+/// before it in all keys, else 1. `changes` may be NULL.
+qn_status qn_sort_rows_marked(const qn_column *const *keys, const qn_order *orders, int n_keys,
+                              int64_t n_rows, int32_t *rows, uint8_t *changes, qn_error *err);
+/// As qn_sort_rows_marked(), of n_rows normalised keys: key i is bytes[offsets[i] .. offsets[i + 1] - 1].
+qn_status qn_sort_encoded_rows(const uint8_t *bytes, const int64_t *offsets, int64_t n_rows, int32_t *rows,
+                               uint8_t *changes, qn_error *err);
 /// -1, 0, 1: row a of columns a against row b of columns b, without encoding. For small things.
 int qn_compare_rows(const qn_column *const *a, int64_t row_a, const qn_column *const *b, int64_t row_b,
                     const qn_order *orders, int n_keys);
