@@ -81,6 +81,9 @@ qn_status qn_record_keep(qn_record *record, qn_arena *arena, const qn_run *run, 
   QN_REQUIRE(kept != NULL && ops != NULL, err, QN_ERR_MEMORY, "no memory for the record of a run");
   for (int i = 0; i < run->n_ops; i++) {
     ops[i] = describe(run->ops[i], qn_comm_size(run->comm));
+    if (run->ops[i]->note != NULL) {
+      ops[i].note = qn_arena_string(arena, run->ops[i]->note);
+    }
   }
   *kept = (qn_run_record){.ops = ops, .n_ops = run->n_ops, .wall_ns = wall_ns};
   *(record->last != NULL ? &record->last->next : &record->first) = kept;

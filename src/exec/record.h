@@ -25,7 +25,8 @@ typedef enum qn_op_count {
 typedef struct qn_op_record {
   const qn_dataset *node; // that it works for, or the first behind it that works for one; or NULL
   const char *name;
-  bool is_spread; // it has an exchange that is meant to give all ranks the same work
+  const char *note; // or NULL
+  bool is_spread;   // it has an exchange that is meant to give all ranks the same work
   int64_t counts[QN_N_COUNTS];
 } qn_op_record;
 

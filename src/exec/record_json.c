@@ -51,6 +51,9 @@ static json_t *op_json(const qn_op_record *op, const qn_record_totals *totals, i
     set(object, "node", json_sprintf("%s %s", qn_node_name(op->node->kind), op->node->text), is_whole);
     set(object, "node_id", json_integer(op->node->id), is_whole);
   }
+  if (op->note != NULL) {
+    set(object, "note", json_string(op->note), is_whole);
+  }
   set(object, "is_spread", json_boolean(op->is_spread), is_whole);
   set(object, "rows", spread_of(totals, at + QN_COUNT_ROWS, n_ranks, is_whole), is_whole);
   set(object, "rows_in", json_integer(totals->sum[at + QN_COUNT_ROWS_IN]), is_whole);

@@ -39,6 +39,7 @@ struct qn_op {
   bool is_full;           // wants no more rows (limit); its pipeline may stop early, and then calls finish
   bool is_spread;         // has an exchange that is to give all ranks the same work
   bool has_exchanged;     // `exchanged` is filled in
+  const char *note;       // what it decided, for the record (rank 0's counts), in the run's arena; or NULL
 
   // What it did on this rank, for the record of the job. All but the exchange is counted by the calls below.
   int64_t rows_in, batches_in;

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <quern/quern.h>
 
-enum { MAX_DATASETS = 4096, MAX_FIELDS = 8 };
+enum { MAX_DATASETS = 4096, MAX_FIELDS = 8, MAX_NUMBERS = 16 };
 
 typedef struct named {
   char name[64];
@@ -48,6 +48,34 @@ static qn_dataset *do_csv(plan_driver *d) {
   paths[n] = '\0';
   return qn_read_csv(d->job, paths,
                      &(qn_csv_options){.schema = or_null(d->fields[1]), .rejects = or_null(d->fields[2])});
+}
+
+// Rows whose values a query can compute from their number i: "i int64, k int64, g int32, x float64, s utf8".
+static qn_status numbers(int64_t first, int64_t n, qn_appender *out, void *ctx) {
+  const int64_t n_keys = *(const int64_t *)ctx;
+  char text[64];
+  for (int64_t i = first; i < first + n; i++) {
+    qn_append_int64(out, i);
+    qn_append_int64(out, (i * 7919 + 13) % n_keys);
+    qn_append_int32(out, (int32_t)(i % 100));
+    qn_append_float64(out, (double)(i * 104729 % 1000003) / 4);
+    const int size = snprintf(text, sizeof text, "some text that all of the rows have -%010lld",
+                              (long long)(i * 31337 % 9999999967));
+    qn_append_text(out, text, size);
+  }
+  return QN_OK;
+}
+
+static qn_dataset *do_numbers(plan_driver *d) {
+  static int64_t n_keys[MAX_NUMBERS]; // as long as the job
+  static int n = 0;
+  if (n == MAX_NUMBERS) {
+    qn_job_fail(d->job, "more than %d datasets of numbers", MAX_NUMBERS);
+    return NULL;
+  }
+  n_keys[n] = strtoll(d->fields[1], NULL, 10);
+  return qn_generate(d->job, "i int64, k int64, g int32, x float64, s utf8", strtoll(d->fields[0], NULL, 10),
+                     numbers, &n_keys[n++]);
 }
 
 static qn_dataset *do_text(plan_driver *d) {
@@ -254,6 +282,7 @@ typedef struct verb {
 
 static const verb verbs[] = {
     {"csv", do_csv},
+    {"numbers", do_numbers},
     {"text", do_text},
     {"read_stage", do_read_stage},
     {"stage", do_stage},

@@ -58,7 +58,7 @@ def check_record(folder, n_ranks, memory):
 
 def check_failures(folder, n_ranks):
     steps = [("a", "csv", "a.csv", "k int64, x float64, s utf8"), ("-", "count", "a"),
-             ("f", "map_fail", "a", "k int64, x float64, s utf8"), ("-", "count", "f")]
+             ("m", "shuffle", "a", "k"), ("f", "map_fail", "m", "k int64, x float64, s utf8"), ("-", "count", "f")]
     done = run_plan(n_ranks, steps, folder, "--record", "failed.json")
     assert done.returncode == 1, done.stderr
     with open(os.path.join(folder, "failed.json"), encoding="utf-8") as file:
