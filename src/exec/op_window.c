@@ -289,7 +289,8 @@ qn_status qn_make_window(qn_run *run, const qn_dataset *node, qn_op *next, qn_op
   qn_order_columns_add_rest(order);
   QN_TRY(qn_sorter_new(input, order->columns, order->orders, order->n, run->scratch, &state->sorter, err));
   qn_sorter_set_main_keys(state->sorter, order->n_main);
-  QN_TRY(qn_make_key_exchange(run, node, op, out, err));
+  QN_TRY(qn_make_key_exchange(run, node, op, &op, err));
+  QN_TRY(qn_make_first_rows(run, node, op, out, err));
 
 done:
   return status;

@@ -144,6 +144,9 @@ qn_status qn_make_sort(qn_run *run, const qn_dataset *node, bool input_has_order
                        qn_error *err);
 qn_status qn_make_top(qn_run *run, const qn_dataset *node, bool input_has_order, qn_op *next, qn_op **out,
                       qn_error *err);
+/// In front of a window whose node->n is not 0: drops rows that cannot be among the first n of their
+/// partition. Where that does not make rows fewer, or takes too much memory, it lets them pass.
+qn_status qn_make_first_rows(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_window(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 /// *build takes the right side's rows, *probe the left's; the right's pipelines must be appended first.
 qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **build, qn_op **probe,

@@ -115,7 +115,7 @@ struct qn_dataset {
   const int *right_columns; // join: which columns of the right follow the left's, [n_right_columns]
   int n_right_columns;
   qn_shuffle_kind shuffle_kind;
-  int64_t n;       // limit, top, generate: rows
+  int64_t n;       // limit, top, generate: rows; window: only the first n of each partition matter, 0: all do
   double fraction; // sample
   uint64_t seed;
   qn_map_fn map; // callbacks, with ctx

@@ -202,6 +202,27 @@ done:
   return status;
 }
 
+// Conditions stay above a window, but it learns how many rows of a partition they let through.
+static qn_status push_to_window(const qn_dataset *node, conjuncts above, const qn_dataset **out,
+                                qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_dataset *input = NULL;
+  qn_dataset *copy = NULL;
+
+  QN_TRY(push(node->inputs[0], (conjuncts){0}, &input, err));
+  QN_TRY(qn_plan_copy_node(node, input, NULL, &copy, err));
+  copy->n = qn_plan_first_rows(copy, above.items, above.n);
+  if (copy->n > 0) {
+    copy->text =
+        qn_arena_printf(&node->plan->arena, "%s, first %lld rows only", node->text, (long long)copy->n);
+    QN_REQUIRE(copy->text != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
+  }
+  QN_TRY(put_filter(copy, above, out, err));
+
+done:
+  return status;
+}
+
 // A source gets the bounds it may use; the filter stays above it.
 static qn_status bound_source(const qn_dataset *node, conjuncts above, const qn_dataset **out,
                               qn_error *err) {
@@ -243,6 +264,8 @@ static qn_status push(const qn_dataset *node, conjuncts conditions, const qn_dat
     return push_below_select(node, conditions, out, err);
   case QN_NODE_JOIN:
     return push_below_join(node, conditions, out, err);
+  case QN_NODE_WINDOW:
+    return push_to_window(node, conditions, out, err);
   case QN_NODE_REDUCE:
     return push_below_one(node, node->n_keys, node->keys, conditions, out, err);
   case QN_NODE_UNION:

@@ -13,3 +13,6 @@ void qn_plan_set_schema_take(qn_dataset *node, qn_schema *schema);
 qn_status qn_plan_push_filters(const qn_dataset *root, const qn_dataset **out, qn_error *err);
 /// Leaves out columns that nobody reads. The root keeps its columns.
 qn_status qn_plan_prune_columns(const qn_dataset *root, const qn_dataset **out, qn_error *err);
+/// How many rows of each partition, the first in the window's order, a filter of these conditions right above
+/// a window can let through at most, provided that the window can do without the others; 0: no such limit.
+int64_t qn_plan_first_rows(const qn_dataset *window, const qn_expr *const *conditions, int n_conditions);

@@ -34,6 +34,24 @@ static void filters_move_below_selects_and_into_sources(void) {
   qn_plan_release(&plan);
 }
 
+static void windows_learn_how_many_rows_a_filter_lets_through(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *years = table_of(&plan, "years", "region utf8, year int32");
+  qn_dataset *numbered = qn_window(years, "region", "year", "row_number() as n");
+  qn_dataset *summed = qn_window(years, "region", "year", "row_number() as n, sum(year) as s");
+  char *text = optimised(qn_filter(numbered, "n < 4 and year > 7"));
+  QN_CHECK(strstr(text, ", first 3 rows only") != NULL && strncmp(text, "filter ", 7) == 0);
+  free(text);
+  text = optimised(qn_filter(numbered, "n > 4"));
+  QN_CHECK(strstr(text, "rows only") == NULL);
+  free(text);
+  text = optimised(qn_filter(summed, "n < 4"));
+  QN_CHECK(strstr(text, "rows only") == NULL);
+  free(text);
+  qn_plan_release(&plan);
+}
+
 static void conditions_that_can_fail_stay(void) {
   qn_plan plan;
   qn_plan_init(&plan, NULL);
@@ -128,6 +146,7 @@ static void wrong_arguments_are_refused(void) {
 int main(void) {
   KIT_RUN(unread_columns_are_not_read);
   KIT_RUN(filters_move_below_selects_and_into_sources);
+  KIT_RUN(windows_learn_how_many_rows_a_filter_lets_through);
   KIT_RUN(conditions_that_can_fail_stay);
   KIT_RUN(filters_go_to_the_side_of_a_join_they_speak_of);
   KIT_RUN(filters_over_keys_move_below_a_reduce);
