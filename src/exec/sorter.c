@@ -18,9 +18,11 @@ enum {
   ROW_COST = 64,    // bytes that sorting takes for each row beyond the row and its key, about
   LEAST_FAN_IN = 8, // runs merged at once
   MOST_FAN_IN = 64,
-  LEAST_BATCH_ROWS = 16,       // given out, where rows are large
-  BATCH_BYTES = 1 << 20,       // given out at once, about
-  READ_BYTES = 512 << 10,      // that a spilled run takes while it is read
+  LEAST_BATCH_ROWS = 16,      // given out, where rows are large
+  MOST_BATCH_BYTES = 1 << 20, // given out at once, about
+  LEAST_BATCH_BYTES = 64 << 10,
+  BATCH_SHARE = 256,           // a batch takes this part of the budget
+  READ_BYTES = 256 << 10,      // that a spilled run takes while it is read, beyond a batch and its keys
   MOST_TIED_BYTES = 0x7fffffff // of a run whose ties may be gathered into one batch
 };
 static const int64_t most_run_cost = INT64_C(4) << 30; // without a budget
@@ -148,9 +150,16 @@ int64_t qn_sorter_n_rows(const qn_sorter *sorter) {
   return sorter->n_rows;
 }
 
+static int64_t batch_bytes(void) {
+  const int64_t share = qn_memory_budget() / BATCH_SHARE;
+  return share <= 0 || share > MOST_BATCH_BYTES ? MOST_BATCH_BYTES
+         : share < LEAST_BATCH_BYTES            ? LEAST_BATCH_BYTES
+                                                : share;
+}
+
 static int64_t batch_rows(const qn_sorter *sorter) {
   const int64_t row_bytes = sorter->n_rows == 0 ? 0 : sorter->n_bytes / sorter->n_rows;
-  const int64_t rows = BATCH_BYTES / (row_bytes + 1);
+  const int64_t rows = batch_bytes() / (row_bytes + 1);
   return rows > QN_BATCH_ROWS ? QN_BATCH_ROWS : rows < LEAST_BATCH_ROWS ? LEAST_BATCH_ROWS : rows;
 }
 
@@ -301,11 +310,11 @@ qn_status qn_sorter_append(qn_sorter *sorter, const qn_batch *batch, qn_error *e
   return qn_sorter_append_from(sorter, batch, 0, err);
 }
 
-// How many runs may be merged at once: each holds a batch and its keys in memory.
+// How many runs may be merged at once in half of the budget: each holds a batch and its keys in memory.
 static int fan_in(const qn_sorter *sorter) {
   const int64_t row_bytes = sorter->n_rows == 0 ? 0 : sorter->n_bytes / sorter->n_rows;
-  const int64_t run_bytes = 3 * batch_rows(sorter) * (row_bytes + 16) + READ_BYTES;
-  const int64_t n = qn_memory_budget() > 0 ? qn_memory_budget() / 4 / run_bytes : MOST_FAN_IN;
+  const int64_t run_bytes = 2 * batch_rows(sorter) * (row_bytes + 16) + READ_BYTES;
+  const int64_t n = qn_memory_budget() > 0 ? qn_memory_budget() / 2 / run_bytes : MOST_FAN_IN;
   return n > MOST_FAN_IN ? MOST_FAN_IN : n < LEAST_FAN_IN ? LEAST_FAN_IN : (int)n;
 }
 
@@ -352,23 +361,37 @@ done:
   return status;
 }
 
-// One round over all runs.
-static qn_status merge_round(qn_sorter *sorter, int width, qn_error *err) {
-  qn_status status = QN_OK;
-  int n_merged = 0;
+// The first of the `width` neighbouring runs that have the fewest rows together.
+static int find_smallest(const qn_sorter *sorter, int width) {
+  int64_t n_rows = 0, least = INT64_MAX;
+  int first = 0;
 
-  for (int first = 0; first < sorter->n_runs; first += width) {
-    const int n = sorter->n_runs - first < width ? sorter->n_runs - first : width;
-    qn_spool *merged = NULL;
-    if (n == 1) {
-      merged = sorter->runs[first];
-      sorter->runs[first] = NULL;
-    } else {
-      QN_TRY(merge_into_run(sorter, sorter->runs + first, n, &merged, err));
+  for (int r = 0; r < sorter->n_runs; r++) {
+    n_rows += qn_spool_n_rows(sorter->runs[r]);
+    n_rows -= r >= width ? qn_spool_n_rows(sorter->runs[r - width]) : 0;
+    if (r + 1 >= width && n_rows < least) {
+      least = n_rows;
+      first = r + 1 - width;
     }
-    sorter->runs[n_merged++] = merged;
   }
-  sorter->n_runs = n_merged;
+  return first;
+}
+
+// Merges runs until `width` are left, no more of them than it takes.
+static qn_status reduce_runs(qn_sorter *sorter, int width, qn_error *err) {
+  qn_status status = QN_OK;
+
+  while (sorter->n_runs > width) {
+    const int too_many = sorter->n_runs - width + 1;
+    const int n = too_many < width ? too_many : width;
+    const int first = find_smallest(sorter, n);
+    qn_spool **runs = sorter->runs + first;
+    qn_spool *merged = NULL;
+    QN_TRY(merge_into_run(sorter, runs, n, &merged, err));
+    runs[0] = merged;
+    memmove(runs + 1, runs + n, (size_t)(sorter->n_runs - first - n) * sizeof(qn_spool *));
+    sorter->n_runs -= n - 1;
+  }
 
 done:
   return status;
@@ -387,9 +410,7 @@ qn_status qn_sorter_finish(qn_sorter *sorter, qn_error *err) {
   if (sorter->rows.n_rows > 0) {
     QN_TRY(end_run(sorter, err));
   }
-  while (sorter->n_runs > width) {
-    QN_TRY(merge_round(sorter, width, err));
-  }
+  QN_TRY(reduce_runs(sorter, width, err));
   QN_TRY(merge_runs(sorter, sorter->runs, sorter->n_runs, &sorter->merge, err));
 
 done:
