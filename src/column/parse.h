@@ -12,6 +12,8 @@ bool qn_parse_int32(const char *text, int64_t size, int32_t *out);
 bool qn_parse_int64(const char *text, int64_t size, int64_t *out);
 bool qn_parse_float32(const char *text, int64_t size, float *out);
 bool qn_parse_float64(const char *text, int64_t size, double *out);
+/// mantissa / 10^n_behind, correctly rounded; mantissa < 10^19, n_behind 0 to 19.
+double qn_float64_of_decimal(uint64_t mantissa, int n_behind);
 /// YYYY-MM-DD (years 1 to 9999, "BC" not read), proleptic Gregorian.
 bool qn_parse_date(const char *text, int64_t size, int32_t *out);
 /// A date, a blank or T, HH:MM[:SS[.ffffff]], and optionally Z or +HH[:MM]; a date alone is midnight.

@@ -163,25 +163,45 @@ typedef struct {
 } binary;
 
 // The value in binary, with more bits than a double has, if the digits and the power of ten fit into 64 bits
-// each.
+// each. For division both are shifted up, the digits to one bit below the divisor's highest, so that the
+// quotient has 63 or 64 bits.
 static bool convert_to_binary(const decimal *number, binary *out) {
+  static const uint64_t powers[20] = {1,
+                                      10,
+                                      100,
+                                      1000,
+                                      10000,
+                                      100000,
+                                      1000000,
+                                      10000000,
+                                      100000000,
+                                      1000000000,
+                                      10000000000,
+                                      100000000000,
+                                      1000000000000,
+                                      10000000000000,
+                                      100000000000000,
+                                      1000000000000000,
+                                      10000000000000000,
+                                      100000000000000000,
+                                      1000000000000000000,
+                                      10000000000000000000u};
   const int64_t exponent = number->exponent;
   if (number->n_digits > 19 || exponent < -19 || exponent > 19) {
     return false;
   }
-  uint64_t power = 1;
-  for (int64_t i = llabs(exponent); i > 0; i--) {
-    power *= 10;
-  }
   if (exponent >= 0) {
-    *out = (binary){.value = (wide_integer)number->mantissa * power};
+    *out = (binary){.value = (wide_integer)number->mantissa * powers[exponent]};
     return true;
   }
-  const int shift = 63 + __builtin_clzll(number->mantissa);
-  const wide_integer numerator = (wide_integer)number->mantissa << shift;
-  const wide_integer quotient =
-      numerator / power; // at least 2^62: 10^19 is less than 2^64, the numerator 2^126 or more
-  *out = (binary){.value = quotient, .is_inexact = quotient * power != numerator, .exponent = -shift};
+  const uint64_t power = powers[-exponent];
+  const int up = __builtin_clzll(number->mantissa), power_up = __builtin_clzll(power);
+  const wide_integer numerator = (wide_integer)(number->mantissa << up) << 63;
+  const uint64_t divisor = power << power_up;
+  const uint64_t quotient = (uint64_t)(numerator / divisor);
+  *out = (binary){.value = quotient,
+                  .is_inexact = (wide_integer)quotient * divisor != numerator,
+                  .exponent = power_up - up - 63};
   return true;
 }
 
@@ -208,6 +228,11 @@ static double magnitude64(const decimal *number) {
   char plain[MOST_DIGITS + 32];
   write_plain(number, plain);
   return strtod(plain, NULL);
+}
+
+double qn_float64_of_decimal(uint64_t mantissa, int n_behind) {
+  const decimal number = {.mantissa = mantissa, .exponent = -n_behind, .n_digits = 19};
+  return mantissa == 0 ? 0 : magnitude64(&number);
 }
 
 static float magnitude32(const decimal *number) {

@@ -15,7 +15,7 @@ static qn_status finish_next(qn_op *op, qn_error *err) {
 
 typedef struct rows_op {
   qn_op op;
-  int32_t *rows; // [capacity]
+  int32_t *rows, *more_rows; // [capacity]
   int64_t capacity;
   uint64_t *hashes; // sample
   const qn_column **columns;
@@ -26,10 +26,13 @@ static qn_status make_rows_room(rows_op *state, int64_t n_rows, qn_error *err) {
     return QN_OK;
   }
   qn_memory_free(state->rows);
+  qn_memory_free(state->more_rows);
   qn_memory_free(state->hashes);
   state->rows = qn_memory_alloc(n_rows * (int64_t)sizeof *state->rows);
+  state->more_rows = qn_memory_alloc(n_rows * (int64_t)sizeof *state->more_rows);
   state->hashes = qn_memory_alloc(n_rows * (int64_t)sizeof *state->hashes);
-  state->capacity = state->rows == NULL || state->hashes == NULL ? 0 : n_rows;
+  const bool has_all = state->rows != NULL && state->more_rows != NULL && state->hashes != NULL;
+  state->capacity = has_all ? n_rows : 0;
   return state->capacity == 0 ? qn_fail(err, QN_ERR_MEMORY, "no memory for row numbers") : QN_OK;
 }
 
@@ -51,32 +54,68 @@ done:
   return status;
 }
 
+// Rows that are in both lists, which ascend, into the first; their number.
+static int64_t intersect(int32_t *rows, int64_t n_rows, const int32_t *others, int64_t n_others) {
+  int64_t n = 0;
+
+  for (int64_t i = 0, k = 0; i < n_rows && k < n_others;) {
+    const int32_t row = rows[i], other = others[k];
+    rows[n] = row;
+    n += row == other;
+    i += row <= other;
+    k += other <= row;
+  }
+  return n;
+}
+
+// Most rows have passed so far, so that gathering them costs more than another look at all: where that can do
+// no harm.
+static bool may_look_at_all(const qn_expr *condition, int64_t n, const qn_batch *batch) {
+  return n > batch->n_rows / 4 && !qn_expr_can_fail(condition);
+}
+
+// The columns that the filter gives.
+static qn_status project(const qn_dataset *node, const qn_batch *batch, qn_batch **out, qn_error *err) {
+  if (node->columns == NULL) {
+    *out = qn_batch_share(batch);
+    return QN_OK;
+  }
+  return qn_batch_project(batch, node->schema, node->columns, out, err);
+}
+
 static qn_status push_filter(qn_op *op, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
   rows_op *state = (rows_op *)op;
   const qn_dataset *node = op->node;
-  qn_batch *kept = NULL;
-  int64_t n = 0;
+  qn_batch *in = qn_batch_share(batch); // of it rows[0 .. n - 1] have passed
+  qn_batch *out = NULL;
+  int64_t n = batch->n_rows;
 
   QN_TRY(make_rows_room(state, batch->n_rows, err));
-  for (int c = 0; c < node->n_conditions; c++) {
-    const qn_batch *in = kept != NULL ? kept : batch;
-    QN_TRY(qn_expr_select(node->conditions[c], in, state->rows, &n, err));
-    if (n == 0) {
-      goto done;
+  for (int c = 0; c < node->n_conditions && n > 0; c++) {
+    const qn_expr *condition = node->conditions[c];
+    int64_t n_more = 0;
+    if (c > 0 && n < in->n_rows && may_look_at_all(condition, n, in)) {
+      QN_TRY(qn_expr_select(condition, in, state->more_rows, &n_more, err));
+      n = intersect(state->rows, n, state->more_rows, n_more);
+      continue;
     }
-    if (c + 1 == node->n_conditions) {
-      QN_TRY(push_gathered(op, in, state->rows, n, err));
-    } else if (n < in->n_rows) {
-      qn_batch *fewer = NULL;
-      QN_TRY(qn_batch_gather(in, state->rows, n, &fewer, err));
-      qn_batch_free(kept);
-      kept = fewer;
+    if (c > 0 && n < in->n_rows) {
+      QN_TRY(qn_batch_gather(in, state->rows, n, &out, err));
+      qn_batch_free(in);
+      in = out;
+      out = NULL;
     }
+    QN_TRY(qn_expr_select(condition, in, state->rows, &n, err));
+  }
+  if (n > 0) {
+    QN_TRY(project(node, in, &out, err));
+    QN_TRY(push_gathered(op, out, state->rows, n, err));
   }
 
 done:
-  qn_batch_free(kept);
+  qn_batch_free(in);
+  qn_batch_free(out);
   return status;
 }
 
@@ -84,8 +123,9 @@ static void close_rows(qn_op *op) {
   rows_op *state = (rows_op *)op;
 
   qn_memory_free(state->rows);
+  qn_memory_free(state->more_rows);
   qn_memory_free(state->hashes);
-  state->rows = NULL;
+  state->rows = state->more_rows = NULL;
   state->hashes = NULL;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values of the usual form out of CSV fields, many digits at a time in a register. Each function returns
-// false for anything else: then column/parse.h decides. 16 bytes before the field's end must be readable,
+// false for anything else: then column/parse.h decides. 24 bytes before the field's end must be readable,
 // whatever they are.
 #pragma once
 #include <stdbool.h>
@@ -115,6 +115,32 @@ static inline bool qn_fast_decimal(const char *end, int64_t n, uint64_t *mantiss
   return qn_are_digits(low) && qn_are_digits(high) && *mantissa <= (uint64_t)1 << 53;
 }
 
+/// The same for 17 to 24 bytes that have no more than 19 digits: floats printed in full.
+static inline bool qn_fast_long_decimal(const char *end, int64_t n, uint64_t *mantissa, int *n_behind) {
+  if ((uint64_t)(n - 17) >= 8) {
+    return false;
+  }
+  uint64_t first = qn_load_last_digits(end - 16, n - 16), second = qn_load_digits(end - 16);
+  const uint64_t third = qn_load_digits(end - 8);
+  const uint64_t first_point = qn_find_point(first), second_point = qn_find_point(second);
+  if (first_point != 0) {
+    const int place = __builtin_ctzll(first_point) >> 3;
+    first = qn_remove_byte(first, place, '0');
+    *n_behind = 23 - place;
+  } else if (second_point != 0) {
+    const int place = __builtin_ctzll(second_point) >> 3;
+    second = qn_remove_byte(second, place, first >> 56);
+    first = (first << 8) | '0';
+    *n_behind = 15 - place;
+  } else {
+    return false;
+  }
+  const uint64_t high = qn_digits_value(first);
+  *mantissa = (high * 100000000 + qn_digits_value(second)) * 100000000 + qn_digits_value(third);
+  return qn_are_digits(first) && qn_are_digits(second) && qn_are_digits(third) && high < 1000 &&
+         *n_behind <= 19;
+}
+
 /// Exact: mantissa and power of ten are, so that the division rounds once (Clinger 1990).
 static inline bool qn_fast_float64(const char *text, int64_t size, double *out) {
   static const double powers[16] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -129,7 +155,12 @@ static inline bool qn_fast_float64(const char *text, int64_t size, double *out) 
   int n_behind;
 
   if (!qn_fast_decimal(text + size, size - is_negative, &mantissa, &n_behind)) {
-    return false;
+    if (!qn_fast_long_decimal(text + size, size - is_negative, &mantissa, &n_behind)) {
+      return false;
+    }
+    const double exact = qn_float64_of_decimal(mantissa, n_behind);
+    *out = is_negative ? -exact : exact;
+    return true;
   }
   const double value = (double)(int64_t)mantissa / powers[n_behind];
   *out = is_negative ? -value : value;

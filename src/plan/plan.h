@@ -90,8 +90,9 @@ struct qn_dataset {
 
   // What each kind needs; the rest is zero.
   const qn_source *source; // source
-  const int *columns;      // source: which of its columns, [schema->n_columns]
-  const qn_bound *bounds;  // source
+  const int
+      *columns; // source: which of its columns; filter: which of its input's, NULL: all; [schema->n_columns]
+  const qn_bound *bounds; // source
   int n_bounds;
   qn_batch *const *batches; // local
   int64_t n_batches;
@@ -133,6 +134,11 @@ struct qn_dataset {
   qn_batch **owned_batches;
   int64_t n_owned_batches;
 };
+
+/// The column of a filter's input that its own column `column` is.
+static inline int qn_plan_filter_column(const qn_dataset *filter, int column) {
+  return filter->columns == NULL ? column : filter->columns[column];
+}
 
 struct qn_plan {
   qn_arena arena;

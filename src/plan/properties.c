@@ -27,7 +27,9 @@ bool qn_plan_has_order(const qn_dataset *node) {
 // The columns of an input that columns of the node are copies of; -1 where one is computed. False if any is.
 static bool columns_below(const qn_dataset *node, const int *columns, int n_columns, int *below) {
   for (int i = 0; i < n_columns; i++) {
-    below[i] = node->kind == QN_NODE_SELECT ? qn_expr_column(node->exprs[columns[i]].expr) : columns[i];
+    below[i] = node->kind == QN_NODE_SELECT   ? qn_expr_column(node->exprs[columns[i]].expr)
+               : node->kind == QN_NODE_FILTER ? qn_plan_filter_column(node, columns[i])
+                                              : columns[i];
     if (below[i] < 0) {
       return false;
     }

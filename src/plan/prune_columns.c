@@ -171,6 +171,41 @@ done:
   return status;
 }
 
+// A filter's own columns are those that are needed above it: what only its conditions read need not be
+// gathered.
+static qn_status prune_filter(const qn_dataset *node, const bool *needed, pruned *out, qn_error *err) {
+  qn_status status = QN_OK;
+  pruned passing = {0};
+  qn_dataset *copy = NULL;
+  qn_schema *schema = NULL;
+  int n = 0;
+
+  QN_TRY(prune_passing(node, needed, &passing, err));
+  const qn_schema *whole = passing.node->schema;
+  int *map = new_map(node);
+  int *columns = qn_arena_alloc(&node->plan->arena, (int64_t)sizeof *columns * (whole->n_columns + 1));
+  QN_REQUIRE(map != NULL && columns != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
+  for (int c = 0; c < node->schema->n_columns; c++) {
+    map[c] = -1;
+    if (needed[c]) {
+      map[c] = n;
+      columns[n++] = passing.map[c];
+    }
+  }
+  if (n == 0 || n == whole->n_columns) { // a batch without columns would gain nothing
+    *out = passing;
+    goto done;
+  }
+  QN_TRY(qn_schema_project(whole, columns, n, &schema, err));
+  QN_TRY(qn_plan_copy_node(passing.node, passing.node->inputs[0], NULL, &copy, err));
+  qn_plan_set_schema_take(copy, schema);
+  copy->columns = columns;
+  *out = (pruned){.node = copy, .map = map};
+
+done:
+  return status;
+}
+
 static qn_status prune_reduce(const qn_dataset *node, const bool *needed, pruned *out, qn_error *err) {
   qn_status status = QN_OK;
   qn_arena *arena = &node->plan->arena;
@@ -337,6 +372,7 @@ static qn_status prune(const qn_dataset *node, const bool *needed, pruned *out, 
   case QN_NODE_JOIN:
     return prune_join(node, needed, out, err);
   case QN_NODE_FILTER:
+    return prune_filter(node, needed, out, err);
   case QN_NODE_SORT:
     return prune_passing(node, needed, out, err);
   case QN_NODE_SHUFFLE:

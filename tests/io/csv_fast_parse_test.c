@@ -53,7 +53,7 @@ static void short_texts_of_all_kinds_of_bytes_agree(void) {
   kit_random random = {.state = 99};
   for (int round = 0; round < 300000; round++) {
     char value[40];
-    const int64_t size = kit_random_below(&random, 22), kinds = kit_random_below(&random, 3) == 0 ? 23 : 14;
+    const int64_t size = kit_random_below(&random, 27), kinds = kit_random_below(&random, 3) == 0 ? 23 : 14;
     for (int64_t i = 0; i < size; i++) {
       value[i] = bytes[kit_random_below(&random, kinds)];
     }
@@ -80,6 +80,23 @@ static void dates_and_times_agree(void) {
   }
 }
 
+static void floats_in_full_are_taken_and_agree(void) {
+  kit_random random = {.state = 6};
+  int64_t n_taken = 0;
+  for (int round = 0; round < 100000; round++) {
+    char text[200];
+    double number = 0;
+    const double value =
+        (double)(kit_random_next(&random) >> 11) * 0x1p-53 * (round % 3 == 0 ? 1 : round % 1000);
+    memset(text, '.', 64);
+    snprintf(text + 64, sizeof text - 64, round % 2 == 0 ? "%.17g," : "-%.16f,", value);
+    const int64_t size = (int64_t)strcspn(text + 64, ",");
+    check(text + 64, size);
+    n_taken += qn_fast_float64(text + 64, size, &number);
+  }
+  QN_CHECK(n_taken > 90000);
+}
+
 static void numbers_of_the_usual_form_are_taken(void) {
   int64_t whole = 0;
   double number = 0;
@@ -102,6 +119,7 @@ static void numbers_of_the_usual_form_are_taken(void) {
 int main(void) {
   KIT_RUN(short_texts_of_all_kinds_of_bytes_agree);
   KIT_RUN(dates_and_times_agree);
+  KIT_RUN(floats_in_full_are_taken_and_agree);
   KIT_RUN(numbers_of_the_usual_form_are_taken);
   return kit_result();
 }

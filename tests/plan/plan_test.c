@@ -29,7 +29,7 @@ static void filters_move_below_selects_and_into_sources(void) {
   qn_dataset *renamed = qn_select(sales, "region as r, amount as a, note");
   CHECK_PLAN(qn_select(qn_filter(renamed, "a > 10"), "r"), "select r  [r]\n"
                                                            "  select region as r, amount as a, note  [r]\n"
-                                                           "    filter amount > 10  [region, amount]\n"
+                                                           "    filter amount > 10  [region]\n"
                                                            "      read sales (1 bounds)  [region, amount]\n");
   qn_plan_release(&plan);
 }
