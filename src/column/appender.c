@@ -24,6 +24,7 @@ qn_status qn_appender_new(const qn_schema *schema, qn_appender **out, qn_error *
   appender->slots = calloc((size_t)schema->n_columns, sizeof *appender->slots);
   QN_REQUIRE(appender->slots != NULL, err, QN_ERR_MEMORY, "no memory for an appender");
   appender->n_columns = schema->n_columns;
+  appender->words = qn_word_kernels_best();
   appender->most_rows = INT64_MAX;
   appender->most_bytes = INT64_MAX;
   for (int i = 0; i < schema->n_columns; i++) {

@@ -2,6 +2,7 @@
 // Inside of an appender; for the files that append only.
 #pragma once
 #include "column/builder.h"
+#include "column/word_scan.h"
 
 typedef struct {
   unsigned accepts; // bit t: type t; bit QN_N_TYPES: nulls; 0 after a mistake
@@ -19,6 +20,7 @@ struct qn_appender {
   int64_t most_bytes;   // or from here on
   int64_t n_rows_given; // to the sink before, for messages
   qn_batch_builder builder;
+  const qn_word_kernels *words;
   qn_status (*full)(void *ctx, qn_batch *batch, qn_error *err);
   void *ctx;
   qn_status status; // of the first mistake
