@@ -56,16 +56,22 @@ static qn_dataset *genre_taste(qn_dataset *ratings, qn_dataset *titles) {
 
 // Pairs among the most watched titles: how many users watched both, and the lift over chance.
 static qn_dataset *watched_together(qn_dataset *ratings, qn_dataset *titles, int64_t n_titles) {
-  qn_dataset *watched = qn_distinct(qn_select(ratings, "user_id, movie_id"), NULL);
+  qn_dataset *watched = qn_cache(qn_distinct(qn_select(ratings, "user_id, movie_id"), NULL));
   qn_dataset *counts = qn_reduce(watched, "movie_id", "count(*) as users");
-  qn_dataset *most = qn_top(counts, "users desc, movie_id", n_titles);
-  qn_dataset *chosen = qn_cache(qn_join(watched, most, QN_JOIN_INNER, "movie_id", NULL));
+  qn_dataset *most = qn_cache(qn_top(counts, "users desc, movie_id", n_titles));
+  qn_dataset *chosen =
+      qn_cache(qn_select(qn_join(watched, most, QN_JOIN_INNER, "movie_id", NULL), "user_id, movie_id"));
   qn_dataset *pairs = qn_join(chosen, chosen, QN_JOIN_INNER, "user_id", "l.movie_id < r.movie_id");
-  pairs = qn_reduce(pairs, "movie_id as a, movie_id_right as b, users as users_a, users_right as users_b",
-                    "count(*) as users");
+  // the users of each title come after counting: there are far fewer pairs of titles than rows here
+  pairs = qn_reduce(pairs, "movie_id as a, movie_id_right as b", "count(*) as users");
+  pairs =
+      qn_join(pairs, qn_select(most, "movie_id, users as users_a"), QN_JOIN_INNER, "l.a = r.movie_id", NULL);
+  pairs = qn_join(qn_select(pairs, "a, b, users, users_a"), qn_select(most, "movie_id, users as users_b"),
+                  QN_JOIN_INNER, "l.b = r.movie_id", NULL);
   qn_dataset *people =
       qn_select(qn_reduce(ratings, NULL, "count(distinct user_id) as people"), "people, 1 as one");
-  pairs = qn_join(qn_select(pairs, "*, 1 as one"), people, QN_JOIN_INNER, "one", NULL);
+  pairs = qn_join(qn_select(pairs, "a, b, users, users_a, users_b, 1 as one"), people, QN_JOIN_INNER, "one",
+                  NULL);
   pairs = qn_select(pairs, "a, b, users, users::float64 * people / (users_a::float64 * users_b) as lift");
   qn_dataset *names = qn_select(titles, "movie_id, title");
   pairs =
