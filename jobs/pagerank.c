@@ -4,21 +4,34 @@
 // from them.
 //
 //   mpirun -n 4 pagerank --iterations 20 --output ranks.csv edges.txt
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <quern/quern.h>
 
-// A whole number at *at, after blanks, commas and bars; moves *at behind it.
-static bool take_number(const char **at, int64_t *value) {
-  const char *begin = *at + strspn(*at, " \t,|");
-  char *end = NULL;
+static bool is_separator(char c) {
+  return c == ' ' || c == '\t' || c == ',' || c == '|';
+}
 
-  errno = 0;
-  *value = strtoll(begin, &end, 10);
-  *at = end;
-  return end != begin && errno == 0 && (*end == '\0' || strchr(" \t,|\r", *end) != NULL);
+// A whole number after blanks, commas and bars; the text then begins behind it.
+static bool take_number(qn_text *text, int64_t *value) {
+  const char *at = text->data, *end = text->data + text->size;
+  int64_t number = 0;
+  bool fits = true;
+
+  while (at < end && is_separator(*at)) {
+    at++;
+  }
+  const bool is_negative = at < end && *at == '-';
+  at += at < end && (*at == '-' || *at == '+');
+  const char *digits = at;
+  for (; at < end && *at >= '0' && *at <= '9'; at++) { // downwards, which has one number more
+    fits = fits && !__builtin_mul_overflow(number, 10, &number) &&
+           !__builtin_sub_overflow(number, *at - '0', &number);
+  }
+  fits = fits && at > digits && (at == end || is_separator(*at) || *at == '\r');
+  fits = fits && (is_negative || number != INT64_MIN);
+  *value = is_negative || !fits ? number : -number;
+  *text = (qn_text){.data = at, .size = end - at};
+  return fits;
 }
 
 // in: line utf8 -> out: source int64, target int64; lines that begin with # are comments
@@ -28,16 +41,15 @@ static qn_status parse_edge(const qn_batch *in, qn_appender *out, void *ctx) {
 
   for (int64_t row = 0; row < lines->n_rows; row++) {
     const qn_text line = qn_column_text(lines, row);
-    char text[64];
-    const char *at = text;
+    qn_text left = line;
     int64_t source = 0;
     int64_t target = 0;
-    snprintf(text, sizeof text, "%.*s", (int)(line.size < 63 ? line.size : 63), line.data);
-    if (text[0] == '#' || text[0] == '\0') {
+    if (line.size == 0 || line.data[0] == '#') {
       continue;
     }
-    if (!take_number(&at, &source) || !take_number(&at, &target)) {
-      return qn_appender_fail(out, "'%s' is no edge: two vertex numbers were expected", text);
+    if (!take_number(&left, &source) || !take_number(&left, &target)) {
+      return qn_appender_fail(out, "'%.*s' is no edge: two vertex numbers were expected",
+                              (int)(line.size < 63 ? line.size : 63), line.data);
     }
     qn_append_int64(out, source);
     qn_append_int64(out, target);
