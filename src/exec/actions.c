@@ -18,7 +18,15 @@ static qn_status run_into(qn_dataset *dataset, const qn_sink *sink) {
   return dataset == NULL ? QN_ERR_MEMORY : qn_run_plan(dataset->plan->job, dataset, sink);
 }
 
+// A job that was called wrongly has no output path; then it has failed already, and keeps its own message.
+static qn_status fail_without_path(qn_dataset *dataset) {
+  return dataset == NULL ? QN_ERR_MEMORY : qn_job_fail(dataset->plan->job, "there is no path to write to");
+}
+
 static qn_status write_stage(qn_dataset *dataset, const char *path) {
+  if (path == NULL) {
+    return fail_without_path(dataset);
+  }
   qn_stage_sink stage = {.path = path, .is_single_file = ends_with(path, ".h5")};
   const bool is_sorted = dataset != NULL && dataset->status == QN_OK && dataset->kind == QN_NODE_SORT;
 
@@ -28,6 +36,9 @@ static qn_status write_stage(qn_dataset *dataset, const char *path) {
 }
 
 QN_API qn_status qn_write_csv(qn_dataset *dataset, const char *path, const qn_csv_write_options *options) {
+  if (path == NULL) {
+    return fail_without_path(dataset);
+  }
   const qn_csv_write_options given = options == NULL ? (qn_csv_write_options){0} : *options;
   const char fallback = ends_with(path, ".tsv") ? '\t' : ',';
   qn_csv_sink csv = {.path = path,
@@ -38,7 +49,7 @@ QN_API qn_status qn_write_csv(qn_dataset *dataset, const char *path, const qn_cs
 }
 
 QN_API qn_status qn_write(qn_dataset *dataset, const char *path) {
-  const bool is_csv = ends_with(path, ".csv") || ends_with(path, ".tsv");
+  const bool is_csv = path != NULL && (ends_with(path, ".csv") || ends_with(path, ".tsv"));
   return is_csv ? qn_write_csv(dataset, path, NULL) : write_stage(dataset, path);
 }
 

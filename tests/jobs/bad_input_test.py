@@ -374,6 +374,7 @@ def wrong_options_are_named(folder):
     job(folder, "movies", "--prior", "few", "--ratings", "a.txt", "--titles", "a.txt", output="out", pieces=["few"], code=2)
     for value in ("much", "0.5x", "nan", "1.5", "-0.1", ""):
         job(folder, "pagerank", "--damping", value, "a.txt", pieces=["--damping", f"'{value}'"], code=2)
+    job(folder, "pagerank", "--bogus", "a.txt", pieces=["--bogus"], code=2)
     job(folder, "sessions", "--gap", "1h", "a.txt", pieces=["1h"], code=2)
     job(folder, "dedupe", "--keys", "", "a.txt", pieces=["--keys"])
     done = run(N_RANKS, "bin/quern", "generate", "movies", "--noise", "loud", "--output", os.path.join(folder, "out"),
