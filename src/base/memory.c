@@ -132,9 +132,14 @@ qn_status qn_mul_size(int64_t a, int64_t b, int64_t *product, qn_error *err) {
   return QN_OK;
 }
 
-void qn_memory_tune(void) {
+static int clamp(int64_t bytes, int64_t least, int64_t most) {
+  return (int)(bytes < least ? least : bytes > most ? most : bytes);
+}
+
+void qn_memory_tune(int64_t budget) {
 #ifdef M_MMAP_THRESHOLD // glibc
-  mallopt(M_MMAP_THRESHOLD, 64 << 20);
-  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  const int64_t kept = budget > 0 ? budget / 8 : (int64_t)1 << 40;
+  mallopt(M_MMAP_THRESHOLD, clamp(kept, 1 << 20, 64 << 20));
+  mallopt(M_TRIM_THRESHOLD, clamp(kept, 4 << 20, 256 << 20));
 #endif
 }

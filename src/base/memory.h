@@ -10,8 +10,8 @@
 
 /// Tells the C library to keep freed memory instead of giving it back to the system at once: buffers of
 /// messages and batches come and go all the time, and their pages would be cleared each time. For the start
-/// of a job.
-void qn_memory_tune(void);
+/// of a job with a budget of that many bytes (<= 0: none), of which what is kept is an eighth at most.
+void qn_memory_tune(int64_t budget);
 
 /// Bytes that every block has beyond its size, so that vector code may read past the end.
 enum { QN_MEMORY_SLACK = 64 };

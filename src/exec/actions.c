@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "column/print.h"
 #include "exec/job_state.h"
 #include "exec/sinks.h"
+#include "plan/estimate.h"
 
 static bool ends_with(const char *text, const char *end) {
   const size_t n_text = strlen(text);
@@ -107,15 +109,17 @@ QN_API qn_status qn_explain(qn_dataset *dataset, FILE *out) {
   qn_error err = {0};
   qn_buffer text = {0};
   const qn_dataset *runs = NULL;
+  qn_resources resources = {.budget = qn_memory_budget()};
 
   if (dataset == NULL || dataset->status != QN_OK) {
     return dataset == NULL ? QN_ERR_MEMORY : dataset->status;
   }
+  resources.n_ranks = qn_comm_size(dataset->plan->job->comm);
   QN_TRY(qn_buffer_printf(&text, &err, "As written:\n"));
   QN_TRY(qn_plan_print(dataset, &text, &err));
   QN_TRY(qn_plan_optimise(dataset, &runs, &err));
-  QN_TRY(qn_buffer_printf(&text, &err, "As it runs:\n"));
-  QN_TRY(qn_plan_print(runs, &text, &err));
+  QN_TRY(qn_buffer_printf(&text, &err, "As it runs (numbers of rows are estimates):\n"));
+  QN_TRY(qn_plan_print_expected(runs, &resources, &text, &err));
   if (qn_comm_rank(dataset->plan->job->comm) == 0) {
     fwrite(text.data, 1, (size_t)text.size, out);
     fflush(out);

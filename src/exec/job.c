@@ -8,34 +8,12 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "exec/budget.h"
 #include "exec/job_state.h"
 #include "exec/op_cache.h"
 #include "exec/rejects.h"
-
-static const char *const ranks_here_names[] = {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS",
-                                               "SLURM_NTASKS_PER_NODE", "PMI_LOCAL_SIZE"};
-
-static int ranks_here(const qn_job *job) {
-  for (size_t i = 0; i < sizeof ranks_here_names / sizeof *ranks_here_names; i++) {
-    const char *text = getenv(ranks_here_names[i]);
-    const long n = text == NULL ? 0 : strtol(text, NULL, 10);
-    if (n > 0 && n <= qn_comm_size(job->comm)) {
-      return (int)n;
-    }
-  }
-  return qn_comm_size(job->comm);
-}
-
-static const char *scratch_folder(void) {
-  static const char *const names[] = {"QUERN_SCRATCH", "SLURM_TMPDIR", "TMPDIR"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    const char *folder = getenv(names[i]);
-    if (folder != NULL && folder[0] != '\0') {
-      return folder;
-    }
-  }
-  return "/tmp";
-}
+#include "exec/scratch.h"
+#include "store/spill.h"
 
 qn_status qn_job_keep_error(qn_job *job, qn_status status, const qn_error *err) {
   if (status != QN_OK && job->status == QN_OK) {
@@ -68,6 +46,59 @@ static void show_help(qn_job *job) {
   qn_job_keep_error(job, qn_fail(&err, QN_ERR_STOPPED, "only help was asked for"), &err);
 }
 
+// What the job may use, once, on rank 0.
+static void print_resources(const qn_job *job, const qn_scratch *scratch) {
+  const int n_here = qn_comm_node_size(job->comm);
+
+  fprintf(stderr, "%s: memory ", job->name);
+  qn_print_bytes(stderr, qn_memory_budget());
+  fprintf(stderr, " per rank, ");
+  qn_print_bytes(stderr, qn_memory_budget() * n_here);
+  fprintf(stderr, " per node of %d rank%s (%s); scratch %s, ", n_here, n_here == 1 ? "" : "s",
+          job->budget_source, scratch->folder);
+  qn_print_bytes(stderr, scratch->free_bytes);
+  fprintf(stderr, " free%s\n",
+          scratch->is_memory
+              ? "; it is in memory: rows put out there still take memory, choose a disk by --scratch"
+              : "");
+}
+
+// Takes the memory and the scratch folder that this rank may use.
+static qn_status take_resources(qn_job *job, int64_t given, qn_scratch *scratch, int64_t *bytes,
+                                qn_error *err) {
+  qn_status status = QN_OK;
+  qn_budget budget = {0};
+
+  QN_TRY(qn_budget_choose(given, qn_comm_node_size(job->comm), "", &budget, err));
+  QN_TRY(qn_scratch_choose(job->scratch_given, scratch, err));
+  job->scratch = qn_arena_string(&job->arena, scratch->folder);
+  QN_REQUIRE(job->scratch != NULL, err, QN_ERR_MEMORY, "no memory for a job");
+  qn_spill_clean(job->scratch);
+  job->budget_source = budget.source;
+  *bytes = budget.bytes;
+
+done:
+  return status;
+}
+
+// All ranks have the same budget, the least of all: decisions that they must make alike depend on it.
+static qn_status set_resources(qn_job *job, int64_t given, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_scratch scratch = {0};
+  int64_t bytes = 0;
+
+  QN_TRY(qn_comm_agree(job->comm, take_resources(job, given, &scratch, &bytes, err), err));
+  QN_TRY(qn_comm_agree(job->comm, qn_comm_reduce_int64(job->comm, QN_MIN, &bytes, 1, err), err));
+  qn_memory_set_budget(bytes);
+  qn_memory_tune(bytes);
+  if (qn_comm_rank(job->comm) == 0 && !job->is_quiet) {
+    print_resources(job, &scratch);
+  }
+
+done:
+  return status;
+}
+
 QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
   qn_error err = {0};
   int64_t memory = 0;
@@ -77,25 +108,21 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
     fprintf(stderr, "%s: cannot start: %s\n", about->name, job == NULL ? "no memory" : err.message);
     exit(1); // there is nothing yet that could carry the error
   }
-  qn_memory_tune();
   qn_record_start(&job->record);
   job->about = about;
   job->name = about->name;
   qn_plan_init(&job->plan, job);
-  const qn_status status = qn_job_parse(job, argc, argv, &memory, &err);
-  if (status != QN_OK) {
-    job->exit_code = 2;
-    qn_job_keep_error(job, status, &err);
-  } else if (job->is_help) {
+  qn_status status = qn_job_parse(job, argc, argv, &memory, &err);
+  if (status == QN_OK && job->is_help) {
     show_help(job);
+    return job;
   }
-  if (memory <= 0) {
-    const char *given = getenv("QUERN_MEMORY");
-    memory = given == NULL ? -1 : qn_parse_bytes(given);
+  if (status == QN_OK) {
+    status = set_resources(job, memory, &err);
   }
-  qn_memory_set_budget(memory > 0 ? memory : qn_memory_share(ranks_here(job)));
-  if (job->scratch == NULL) {
-    job->scratch = qn_arena_string(&job->arena, scratch_folder());
+  if (status != QN_OK) {
+    job->exit_code = status == QN_ERR_ARG ? 2 : 1;
+    qn_job_keep_error(job, status, &err);
   }
   return job;
 }

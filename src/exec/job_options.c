@@ -3,9 +3,9 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/check.h"
+#include "exec/budget.h"
 #include "exec/job_state.h"
 
 enum { OPT_OUTPUT = 1000, OPT_MEMORY, OPT_SCRATCH, OPT_RECORD, OPT_QUIET, OPT_HELP, OPT_OWN };
@@ -20,38 +20,6 @@ static const struct option common_options[] = {
 };
 enum { N_COMMON = sizeof common_options / sizeof *common_options };
 
-int64_t qn_parse_bytes(const char *text) {
-  static const struct {
-    const char *suffix;
-    double factor;
-  } units[] = {{"", 1},
-               {"b", 1},
-               {"k", 1024.0},
-               {"kib", 1024.0},
-               {"m", 1048576.0},
-               {"mib", 1048576.0},
-               {"g", 1073741824.0},
-               {"gib", 1073741824.0},
-               {"t", 1099511627776.0},
-               {"tib", 1099511627776.0},
-               {"kb", 1e3},
-               {"mb", 1e6},
-               {"gb", 1e9},
-               {"tb", 1e12}};
-  char *end = NULL;
-  const double value = strtod(text, &end);
-
-  if (end == text || !(value >= 0)) {
-    return -1;
-  }
-  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-    if (strcasecmp(end, units[i].suffix) == 0) {
-      return value * units[i].factor < 9e18 ? (int64_t)(value * units[i].factor) : -1;
-    }
-  }
-  return -1;
-}
-
 static qn_status take_option(qn_job *job, int code, int64_t *memory, qn_error *err) {
   qn_status status = QN_OK;
 
@@ -65,7 +33,7 @@ static qn_status take_option(qn_job *job, int code, int64_t *memory, qn_error *e
                optarg);
     break;
   case OPT_SCRATCH:
-    job->scratch = qn_arena_string(&job->arena, optarg);
+    job->scratch_given = qn_arena_string(&job->arena, optarg);
     break;
   case OPT_RECORD:
     job->record.path = qn_arena_string(&job->arena, optarg);
@@ -196,7 +164,7 @@ qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err) {
   }
   QN_TRY(print_option(out, "output", "PATH", "where results go", fallback_output(job), err));
   QN_TRY(print_option(out, "memory", "SIZE", "memory budget per rank, such as 2GiB",
-                      "this rank's share of what is free", err));
+                      "QUERN_MEMORY, or a safe share of what Slurm, the control group or the machine has", err));
   QN_TRY(print_option(out, "scratch", "DIR", "folder for spill files",
                       "QUERN_SCRATCH, SLURM_TMPDIR, TMPDIR or /tmp", err));
   QN_TRY(print_option(out, "record", "FILE", "write what each operator did, as JSON", NULL, err));

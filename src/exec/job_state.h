@@ -21,8 +21,10 @@ struct qn_job {
   const char **values; // of about->options, in their order; NULL: not given
   int n_options;
   const char *output;
-  const char *scratch; // this rank's folder for spill files
-  qn_rejects *rejects; // list of the CSV readers' reject files, or NULL
+  const char *scratch_given; // --scratch, or NULL
+  const char *scratch;       // this rank's folder for spill files
+  const char *budget_source; // where the budget comes from
+  qn_rejects *rejects;       // list of the CSV readers' reject files, or NULL
   qn_record record;
   bool is_quiet;
   bool is_help;     // --help was asked for: do nothing
@@ -41,7 +43,3 @@ qn_status qn_job_check(const qn_job *job, qn_error *err);
 qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_error *err);
 /// The text of --help.
 qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err);
-/// Bytes from "512MiB", "2g", "1e9"; -1 if it is no size.
-int64_t qn_parse_bytes(const char *text);
-/// A safe budget for this rank when none is given: its share of the cgroup's limit or of the free memory.
-int64_t qn_memory_share(int n_ranks_here);

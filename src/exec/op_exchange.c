@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "exec/record.h"
+#include "exec/spool.h"
 #include "kernel/hash_columns.h"
 
 typedef struct exchange_op {
@@ -16,6 +17,7 @@ typedef struct exchange_op {
   uint64_t *hashes;          // [capacity]
   int32_t *destinations;     // [capacity]
   int64_t capacity;
+  qn_spool *waiting; // in rank order: rows of a rank that is not the first, until its turn; else NULL
 } exchange_op;
 
 static qn_status deliver(void *ctx, const qn_batch *batch, int from_rank, qn_error *err) {
@@ -60,15 +62,23 @@ done:
   return status;
 }
 
-static qn_status push_one(qn_op *op, const qn_batch *batch, qn_error *err) {
-  const exchange_op *state = (const exchange_op *)op;
+static qn_status send_one(void *ctx, const qn_batch *batch, qn_error *err) {
+  const exchange_op *state = ctx;
   return qn_exchange_send(state->exchange, batch, state->destination, err);
+}
+
+static qn_status push_one(qn_op *op, const qn_batch *batch, qn_error *err) {
+  exchange_op *state = (exchange_op *)op;
+  return state->waiting != NULL ? qn_spool_append(state->waiting, batch, err) : send_one(state, batch, err);
 }
 
 static qn_status finish(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
-  const exchange_op *state = (const exchange_op *)op;
+  exchange_op *state = (exchange_op *)op;
 
+  if (state->waiting != NULL) {
+    QN_TRY(qn_spool_drain(state->waiting, send_one, state, err));
+  }
   QN_TRY(qn_exchange_finish(state->exchange, err));
   qn_op_note_exchange(op, state->exchange);
   QN_TRY(qn_op_finish(op->next, err));
@@ -84,6 +94,8 @@ static void close_exchange(qn_op *op) {
     qn_exchange_close(state->exchange);
     state->exchange = NULL;
   }
+  qn_spool_free(state->waiting);
+  state->waiting = NULL;
   qn_memory_free(state->hashes);
   qn_memory_free(state->destinations);
   state->hashes = NULL;
@@ -106,10 +118,14 @@ static qn_status new_exchange(qn_run *run, const qn_op_ops *ops, const qn_schema
                               qn_op *next, exchange_op **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_op *op = NULL;
-  const qn_exchange_options options = {.in_rank_order = in_rank_order};
+  // Whoever waits for its turn has all its rows by then, so that nobody before it needs anything of it.
+  const qn_exchange_options options = {.in_rank_order = in_rank_order, .waits_for_turn = in_rank_order};
 
   QN_TRY(qn_op_new(run, ops, NULL, next, &op, err));
   *out = (exchange_op *)op;
+  if (in_rank_order && qn_comm_rank(run->comm) > 0) {
+    QN_TRY(qn_spool_new(schema, run->scratch, &(*out)->waiting, err));
+  }
   QN_TRY(qn_exchange_open(run->comm, schema, &options, deliver, op, &(*out)->exchange, err));
 
 done:

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/check.h"
 #include "base/files.h"
+#include "exec/budget.h"
 #include "exec/job_state.h"
 #include "exec/record_totals.h"
 
@@ -117,6 +118,7 @@ qn_status qn_record_write_json(const qn_record *record, const qn_record_totals *
   set(root, "n_ranks", json_integer(n_ranks), &is_whole);
   set(root, "mpi", json_string(qn_comm_library(job->comm)), &is_whole);
   set(root, "seconds", json_real(seconds(totals->wall_ns)), &is_whole);
+  set(root, "budget_source", json_string(job->budget_source), &is_whole);
   set(root, "scratch", json_string(job->scratch), &is_whole);
   set(root, "error", error == NULL ? json_null() : json_string(error->message), &is_whole);
   set(root, "runs", runs_json(record, totals, n_ranks, &is_whole), &is_whole);
@@ -129,14 +131,6 @@ done:
   free(text);
   json_decref(root);
   return status;
-}
-
-static void print_size(FILE *out, int64_t bytes) {
-  if (bytes >= 10 << 20) {
-    fprintf(out, "%lld MiB", (long long)(bytes >> 20));
-  } else {
-    fprintf(out, "%lld KiB", (long long)((bytes + 1023) >> 10));
-  }
 }
 
 void qn_record_print_notes(const qn_record *record, const qn_record_totals *totals, const char *name,
@@ -166,7 +160,7 @@ void qn_record_print_notes(const qn_record *record, const qn_record_totals *tota
   }
   if (spilling != NULL) {
     fprintf(out, "%s: ", name);
-    print_size(out, spilled);
+    qn_print_bytes(out, spilled);
     fprintf(out, " spilled to scratch, most by '%s%s%s'\n", spilling->name, spilling->node != NULL ? " " : "",
             spilling->node != NULL ? spilling->node->text : "");
   }

@@ -3,12 +3,16 @@
 // back as a whole, and its batches point into it. So both ways the disk sees few large requests, and reading
 // copies nothing. Each batch has a head of 16 bytes: its size and its checksum.
 #include "store/spill.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/check.h"
 #include "base/files.h"
@@ -16,7 +20,15 @@
 #include "base/memory.h"
 #include "column/wire.h"
 
-enum { EXTENT_BYTES = 256 << 10, ALIGNMENT = 8 };
+enum {
+  EXTENT_BYTES = 256 << 10,
+  ALIGNMENT = 8,
+  CHECK_BYTES = 8 << 20,
+  MOST_LEFT_FREE = 64 << 20,
+  OLD_SECONDS = 300 // of a file that should have lost its name at once
+};
+
+static const char NAME_START[] = "quern-spill-";
 
 // The file that spills share.
 typedef struct spill_file {
@@ -65,7 +77,7 @@ static int open_nameless(const char *folder) {
     return descriptor;
   }
   char *path = NULL;
-  if (asprintf(&path, "%s/quern-spill-XXXXXX", folder) < 0) {
+  if (asprintf(&path, "%s/%sXXXXXX", folder, NAME_START) < 0) {
     errno = ENOMEM;
     return -1;
   }
@@ -131,6 +143,51 @@ qn_status qn_spill_new_beside(const qn_spill *other, const qn_schema *schema, qn
   return spill_in_file_take(other->file, schema, out, err);
 }
 
+// How much is there and how much is free, for who has to make room.
+static qn_status fail_for_room(const spill_file *file, int64_t needed, int reason, qn_error *err) {
+  struct statvfs system = {0};
+  const bool is_known = fstatvfs(file->descriptor, &system) == 0;
+  const int64_t free_bytes = is_known ? (int64_t)system.f_bavail * (int64_t)system.f_frsize : -1;
+  return qn_fail(err, QN_ERR_IO,
+                 "%s: cannot put %" PRId64 " KiB more rows out: %s (this rank has put out %" PRId64
+                 " MiB so far, %" PRId64 " MiB are free there); choose a scratch folder with more room by "
+                 "--scratch or QUERN_SCRATCH, or allow more memory by --memory",
+                 file->folder, needed >> 10, strerror(reason), qn_memory_spilled() >> 20, free_bytes >> 20);
+}
+
+// A disk is not filled to the last byte: others use it too. Asked for once in so many bytes.
+static qn_status check_room(const spill_file *file, int64_t needed, qn_error *err) {
+  struct statvfs system = {0};
+  const int64_t before = qn_memory_spilled();
+  if (before / CHECK_BYTES == (before + needed) / CHECK_BYTES && before > 0) {
+    return QN_OK;
+  }
+  if (fstatvfs(file->descriptor, &system) != 0 || system.f_blocks == 0) {
+    return QN_OK; // the system does not say
+  }
+  const int64_t total = (int64_t)system.f_blocks * (int64_t)system.f_frsize;
+  const int64_t left_free = total / 32 < MOST_LEFT_FREE ? total / 32 : MOST_LEFT_FREE;
+  const int64_t free_bytes = (int64_t)system.f_bavail * (int64_t)system.f_frsize;
+  return free_bytes >= needed + left_free ? QN_OK : fail_for_room(file, needed, ENOSPC, err);
+}
+
+void qn_spill_clean(const char *scratch) {
+  DIR *folder = opendir(scratch);
+  const time_t now = time(NULL);
+
+  for (const struct dirent *entry = NULL; folder != NULL && (entry = readdir(folder)) != NULL;) {
+    struct stat info;
+    if (strncmp(entry->d_name, NAME_START, strlen(NAME_START)) == 0 &&
+        fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
+        now - info.st_mtime > OLD_SECONDS) {
+      unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+  }
+  if (folder != NULL) {
+    closedir(folder);
+  }
+}
+
 // Writes the buffer as an extent. Disk full and the like name the folder: the file has no name.
 static qn_status write_extent(qn_spill *spill, qn_error *err) {
   qn_status status = QN_OK;
@@ -141,6 +198,7 @@ static qn_status write_extent(qn_spill *spill, qn_error *err) {
   if (next.size == 0) {
     return QN_OK;
   }
+  QN_TRY(check_room(file, next.size, err));
   while (n_written < next.size) {
     const ssize_t n = pwrite(file->descriptor, spill->buffer.data + n_written,
                              (size_t)(next.size - n_written), next.offset + n_written);
@@ -148,7 +206,7 @@ static qn_status write_extent(qn_spill *spill, qn_error *err) {
       continue;
     }
     if (n <= 0) {
-      status = fail_at_folder(file->folder, n < 0 ? errno : ENOSPC, err);
+      status = fail_for_room(file, next.size, n < 0 ? errno : ENOSPC, err);
       goto done;
     }
     n_written += n;

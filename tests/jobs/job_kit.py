@@ -132,9 +132,12 @@ MPI_NOISE = re.compile(  # what a launcher adds when a program exits with an err
     r"-{20,}\n(?:.*\n)*?-{20,}\n|^\[[^\]\n]*\] .*\n|^=+\n(?:=.*\n)*|^YOUR APPLICATION TERMINATED.*\n", re.MULTILINE)
 
 
+START_LINE = re.compile(r"^[^\n]*: memory [0-9.]+ [KMG]iB per rank, [^\n]*; scratch [^\n]* free[^\n]*\n", re.MULTILINE)
+
+
 def messages(done):
-    """The lines on standard error that are the program's own; a message may go on in lines that are set in."""
-    text = MPI_NOISE.sub("", done.stderr)
+    """The lines on standard error that are complaints of the program's own; a message may go on in lines that are set in."""
+    text = START_LINE.sub("", MPI_NOISE.sub("", done.stderr))
     return [message for message in re.split(r"\n(?!\s)", text.strip("\n")) if message.strip()]
 
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "plan/estimate.h"
 #include "plan_fixture.h"
 
 static const char sales_schema[] = "region utf8, year int32, amount float64, note utf8";
@@ -143,7 +144,51 @@ static void wrong_arguments_are_refused(void) {
   qn_plan_release(&plan);
 }
 
+static char *expected(const qn_dataset *root, int n_ranks, int64_t budget) {
+  qn_buffer text = {0};
+  QN_CHECK_OK(
+      qn_plan_print_expected(root, &(qn_resources){.n_ranks = n_ranks, .budget = budget}, &text, &kit_error));
+  QN_CHECK_OK(qn_buffer_terminate(&text, &kit_error));
+  char *copy = strdup((const char *)text.data);
+  qn_buffer_release(&text);
+  return copy;
+}
+
+static void what_nodes_keep_is_estimated_from_their_sources(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *years = table_of(&plan, "years", "year int64, amount float64");
+  years->owned_source->n_rows = 4 << 20;
+  qn_dataset *sorted = qn_sort(qn_filter(years, "amount > 1"), "year"); // half of the rows, 16 bytes each
+  char *text = expected(sorted, 2, 64 << 20);
+  QN_CHECK_TEXT(text, "sort year  [year, amount]  (keeps about 1.05 million rows, 16 MiB per rank: fits)\n"
+                      "  filter amount > 1  [year, amount]\n"
+                      "    read years  [year, amount]\n");
+  free(text);
+  text = expected(sorted, 1, 16 << 20);
+  QN_CHECK(strstr(text, "2.1 million rows, 32 MiB per rank: will spill, 4 times what fits)") != NULL);
+  free(text);
+  text = expected(qn_top(years, "amount", 512), 1, 1 << 20);
+  QN_CHECK(strstr(text, "(keeps about 512 rows, 8 KiB per rank: fits)") != NULL);
+  free(text);
+  text = expected(qn_join(years, qn_limit(years, 100), QN_JOIN_INNER, "year", NULL), 1, 1 << 20);
+  QN_CHECK(strstr(text, "(keeps of the right side about 100 rows, 1.56 KiB per rank: fits)") != NULL);
+  free(text);
+  qn_plan_release(&plan);
+}
+
+static void nothing_is_said_of_sources_of_unknown_size(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  char *text = expected(qn_sort(table_of(&plan, "sales", sales_schema), "year"), 2, 1 << 20);
+  QN_CHECK(strstr(text, "keeps") == NULL);
+  free(text);
+  qn_plan_release(&plan);
+}
+
 int main(void) {
+  KIT_RUN(what_nodes_keep_is_estimated_from_their_sources);
+  KIT_RUN(nothing_is_said_of_sources_of_unknown_size);
   KIT_RUN(unread_columns_are_not_read);
   KIT_RUN(filters_move_below_selects_and_into_sources);
   KIT_RUN(windows_learn_how_many_rows_a_filter_lets_through);

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Spills give back what they took, in order, as often as wanted, and leave nothing in their folder.
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "store/spill.h"
 #include "store/stage_fixture.h"
 
@@ -136,6 +141,48 @@ static void nothing_is_left_in_the_folder(void) {
   fixture_folder_remove(&folder);
 }
 
+static void a_disk_that_takes_no_more_is_named_with_what_is_free(void) {
+  const struct rlimit none = {.rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY};
+  struct rlimit before;
+  qn_spill *spill = NULL;
+  qn_batch *batch = kit_batch("a int64", "1\n2\n3\n");
+  qn_status status = QN_OK;
+  QN_CHECK_INT(getrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  QN_CHECK_INT(setrlimit(RLIMIT_FSIZE, &none), 0);
+  QN_CHECK_OK(qn_spill_new("/tmp", batch->schema, &spill, &kit_error));
+  for (int i = 0; i < 100000 && status == QN_OK; i++) {
+    status = qn_spill_append(spill, batch, &kit_error);
+  }
+  QN_CHECK_INT(status, QN_ERR_IO);
+  QN_CHECK_MESSAGE("/tmp: cannot put ");
+  QN_CHECK_MESSAGE("MiB are free there");
+  QN_CHECK_MESSAGE("--scratch");
+  setrlimit(RLIMIT_FSIZE, &before);
+  qn_spill_free(spill);
+  qn_batch_free(batch);
+}
+
+static void old_files_with_a_name_are_removed_and_nothing_else(void) {
+  char folder[] = "/tmp/quern-clean-XXXXXX";
+  static const char *const names[] = {"quern-spill-aaaaaa", "quern-spill-bbbbbb", "mine"};
+  const struct timespec long_ago[2] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
+  QN_CHECK(mkdtemp(folder) != NULL);
+  const int where = open(folder, O_RDONLY | O_DIRECTORY);
+  for (int i = 0; i < 3; i++) {
+    close(openat(where, names[i], O_CREAT | O_WRONLY, 0600));
+    if (i != 1) {
+      QN_CHECK_INT(utimensat(where, names[i], long_ago, 0), 0);
+    }
+  }
+  qn_spill_clean(folder);
+  QN_CHECK_INT(faccessat(where, names[0], F_OK, 0), -1); // old
+  QN_CHECK_INT(faccessat(where, names[1], F_OK, 0), 0);  // somebody may just be making it
+  QN_CHECK_INT(faccessat(where, names[2], F_OK, 0), 0);  // not ours
+  close(where);
+  QN_CHECK_OK(qn_folder_remove(folder, &kit_error));
+}
+
 static void folders_that_cannot_be_are_named(void) {
   const fixture_folder folder = fixture_folder_make();
   char path[400];
@@ -164,5 +211,7 @@ int main(void) {
   KIT_RUN(batches_outlive_their_spill);
   KIT_RUN(nothing_is_left_in_the_folder);
   KIT_RUN(folders_that_cannot_be_are_named);
+  KIT_RUN(a_disk_that_takes_no_more_is_named_with_what_is_free);
+  KIT_RUN(old_files_with_a_name_are_removed_and_nothing_else);
   return kit_result();
 }

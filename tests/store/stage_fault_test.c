@@ -143,7 +143,8 @@ static void a_full_disk_is_an_error_at_any_point(void) {
       status = qn_spill_append(spill, batch, &kit_error);
     }
     QN_CHECK_INT(status, QN_ERR_IO);
-    QN_CHECK_MESSAGE("No space left on device; choose a scratch folder");
+    QN_CHECK_MESSAGE("No space left on device (");
+    QN_CHECK_MESSAGE("choose a scratch folder");
     QN_CHECK_MESSAGE("QUERN_SCRATCH");
     qn_spill_free(spill);
     QN_CHECK_INT(umount(disk), 0);
