@@ -63,7 +63,8 @@ qn_status qn_make_sort(qn_run *run, const qn_dataset *node, bool input_has_order
   if (!input_has_order) {
     qn_order_columns_add_rest(&state->order);
   }
-  QN_TRY(qn_range_sort_new(&state->op, node->schema, &state->order, input_has_order, &state->sort, err));
+  QN_TRY(qn_range_sort_new(&state->op, node->schema, &state->order,
+                           input_has_order ? QN_TIES_BY_PLACE : QN_TIES_BY_REST, &state->sort, err));
 
 done:
   return status;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Window: rows of a partition meet on one rank (all on rank 0 without partition keys) and are sorted by
-// partition and order. Then they pass in chunks of whole partitions, small ones many at a time; a chunk is a
-// spool, so that a partition larger than memory is no error.
+// Window: rows of a partition meet on one rank and are sorted by partition and order. Then they pass in
+// chunks of whole partitions, small ones many at a time; a chunk is a spool, so that a partition larger than
+// memory is no error.
+//
+// Without partition keys all rows are one partition, which is sorted over all ranks; then one rank after the
+// other goes through its rows, from where the rank before it stopped. Functions that need rows of other ranks
+// (lag, lead) have all rows on rank 0 instead.
 #include <stdlib.h>
 #include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
 #include "exec/key_exchange.h"
-#include "exec/order_columns.h"
+#include "exec/range_sort.h"
 #include "exec/row_changes.h"
-#include "exec/run.h"
 #include "exec/sorter.h"
 #include "exec/spool.h"
 #include "exec/window_functions.h"
@@ -19,6 +22,7 @@ typedef struct window_op {
   qn_order_columns order;
   int *order_columns; // [node->n_order]
   qn_sorter *sorter;
+  qn_range_sort *spread;  // in place of the sorter: one partition over all ranks
   qn_window_calc **calcs; // [node->n_functions]
   qn_batch *before;       // the last sorted batch
   uint8_t *partitions;    // [capacity] of the sorted batch at hand
@@ -30,7 +34,9 @@ typedef struct window_op {
 } window_op;
 
 static qn_status push_window(qn_op *op, const qn_batch *batch, qn_error *err) {
-  return qn_sorter_append(((window_op *)op)->sorter, batch, err);
+  const window_op *state = (const window_op *)op;
+  return state->spread != NULL ? qn_range_sort_append(state->spread, batch, err)
+                               : qn_sorter_append(state->sorter, batch, err);
 }
 
 static qn_status make_room(window_op *state, int64_t n_rows, qn_error *err) {
@@ -72,7 +78,7 @@ static qn_status count_partitions(window_op *state, const uint8_t *starts, int64
   qn_status status = QN_OK;
 
   for (int64_t i = 0; i < n_rows; i++) {
-    if (starts[i] == 0) {
+    if (starts[i] == 0 && state->n_partitions > 0) {
       state->lengths[state->n_partitions - 1]++;
       continue;
     }
@@ -207,13 +213,12 @@ done:
   return status;
 }
 
-static qn_status finish_window(qn_op *op, qn_error *err) {
+static qn_status add_all(window_op *state, qn_error *err) {
   qn_status status = QN_OK;
-  window_op *state = (window_op *)op;
   qn_batch *batch = NULL;
 
   QN_TRY(qn_sorter_finish(state->sorter, err));
-  while (!qn_op_is_full(op->next)) {
+  while (!qn_op_is_full(state->op.next)) {
     QN_TRY(qn_sorter_next(state->sorter, &batch, err));
     if (batch == NULL) {
       break;
@@ -222,13 +227,118 @@ static qn_status finish_window(qn_op *op, qn_error *err) {
     qn_batch_free(state->before);
     state->before = batch;
     batch = NULL;
-    QN_TRY(qn_comm_poll(op->run->comm, err));
+    QN_TRY(qn_comm_poll(state->op.run->comm, err));
+  }
+
+done:
+  qn_batch_free(batch);
+  return status;
+}
+
+// --- one partition over all ranks
+
+// Goes on from what the rank before has saved.
+static qn_status load_calcs(const window_op *state, const qn_buffer *saved, qn_error *err) {
+  qn_status status = QN_OK;
+  int64_t at = 0;
+
+  for (int f = 0; saved->size > 0 && f < state->op.node->n_functions; f++) {
+    int64_t used = 0;
+    QN_TRY(qn_window_calc_load(state->calcs[f], saved->data + at, saved->size - at, &used, err));
+    at += used;
+  }
+
+done:
+  return status;
+}
+
+// Adds all rows of this rank, of which the first one begins the partition or goes on with it.
+static qn_status add_stretch(window_op *state, bool is_first, qn_buffer *saved, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_dataset *node = state->op.node;
+  qn_batch *batch = NULL;
+  bool goes_on = !is_first;
+
+  QN_TRY(load_calcs(state, saved, err));
+  for (;;) {
+    QN_TRY(qn_range_sort_next(state->spread, &batch, err));
+    if (batch == NULL) {
+      break;
+    }
+    QN_TRY(find_starts(state, batch, err));
+    if (goes_on && batch->n_rows > 0) {
+      state->partitions[0] = 0;
+      state->peers[0] = node->n_order > 0; // peers are on one rank
+      goes_on = false;
+    }
+    QN_TRY(add_rows(state, batch, 0, batch->n_rows, err));
+    qn_batch_free(state->before);
+    state->before = batch;
+    batch = NULL;
+    QN_TRY(qn_comm_poll(state->op.run->comm, err));
+  }
+  saved->size = 0;
+  for (int f = 0; f < node->n_functions; f++) {
+    QN_TRY(qn_window_calc_save(state->calcs[f], saved, err));
+  }
+
+done:
+  qn_batch_free(batch);
+  return status;
+}
+
+// Collective. Each rank that has rows adds them in its turn. Without an order all rows are peers, whose end
+// is known only then.
+static qn_status add_in_turn(window_op *state, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_comm *comm = state->op.run->comm;
+  const int n_ranks = qn_comm_size(comm), rank = qn_comm_rank(comm);
+  const int64_t n_rows = qn_range_sort_n_rows(state->spread);
+  qn_buffer counts = {0}, saved = {0}, all = {0};
+  bool is_first = true;
+  int64_t *sizes = calloc((size_t)n_ranks, sizeof *sizes);
+
+  QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory for a window");
+  QN_TRY(qn_comm_gather(comm, &n_rows, sizeof n_rows, &counts, sizes, err));
+  for (int r = 0; r < n_ranks; r++) {
+    if (((const int64_t *)(const void *)counts.data)[r] == 0) {
+      continue;
+    }
+    if (r == rank) {
+      QN_TRY(add_stretch(state, is_first, &saved, err));
+    }
+    all.size = 0;
+    QN_TRY(qn_comm_gather(comm, saved.data, r == rank ? saved.size : 0, &all, sizes, err));
+    saved.size = 0;
+    QN_TRY(qn_buffer_append(&saved, all.data, all.size, err));
+    is_first = false;
+  }
+  if (state->op.node->n_order == 0) {
+    QN_TRY(load_calcs(state, &saved, err));
+  }
+
+done:
+  free(sizes);
+  qn_buffer_release(&counts);
+  qn_buffer_release(&saved);
+  qn_buffer_release(&all);
+  return status;
+}
+
+static qn_status finish_window(qn_op *op, qn_error *err) {
+  qn_status status = QN_OK;
+  window_op *state = (window_op *)op;
+
+  if (state->spread != NULL) {
+    QN_TRY(qn_range_sort_finish(state->spread, err));
+    QN_TRY(add_in_turn(state, err));
+  } else {
+    QN_TRY(add_all(state, err));
   }
   QN_TRY(end_chunk(state, err));
   QN_TRY(qn_op_finish(op->next, err));
 
 done:
-  qn_batch_free(batch);
   return status;
 }
 
@@ -240,6 +350,7 @@ static void close_window(qn_op *op) {
     qn_window_calc_free(state->calcs[f]);
   }
   qn_sorter_free(state->sorter);
+  qn_range_sort_free(state->spread);
   qn_batch_free(state->before);
   qn_memory_free(state->partitions);
   qn_memory_free(state->peers);
@@ -274,6 +385,36 @@ done:
   return status;
 }
 
+static bool can_be_spread(const window_op *state) {
+  bool can = state->op.node->n_keys == 0 && qn_comm_size(state->op.run->comm) > 1;
+  for (int f = 0; can && f < state->op.node->n_functions; f++) {
+    can = qn_window_calc_can_go_on(state->calcs[f]);
+  }
+  return can;
+}
+
+static qn_status make_sorter(window_op *state, qn_op **first, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_dataset *node = state->op.node;
+  const qn_schema *input = node->inputs[0]->schema;
+  const qn_order_columns *order = &state->order;
+  qn_run *run = state->op.run;
+
+  if (can_be_spread(state)) {
+    state->op.is_spread = true;
+    *first = &state->op;
+    QN_TRY(qn_range_sort_new(&state->op, input, order, node->n_order > 0 ? QN_TIES_TOGETHER : QN_TIES_BY_REST,
+                             &state->spread, err));
+    goto done;
+  }
+  QN_TRY(qn_sorter_new(input, order->columns, order->orders, order->n, run->scratch, &state->sorter, err));
+  qn_sorter_set_main_keys(state->sorter, order->n_main);
+  QN_TRY(qn_make_key_exchange(run, node, &state->op, first, err));
+
+done:
+  return status;
+}
+
 qn_status qn_make_window(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err) {
   qn_status status = QN_OK;
   const qn_schema *input = node->inputs[0]->schema;
@@ -287,9 +428,7 @@ qn_status qn_make_window(qn_run *run, const qn_dataset *node, qn_op *next, qn_op
   qn_order_columns_add_keys(order, node->keys, node->n_keys);
   qn_order_columns_add_order(order, node->order, node->n_order);
   qn_order_columns_add_rest(order);
-  QN_TRY(qn_sorter_new(input, order->columns, order->orders, order->n, run->scratch, &state->sorter, err));
-  qn_sorter_set_main_keys(state->sorter, order->n_main);
-  QN_TRY(qn_make_key_exchange(run, node, op, &op, err));
+  QN_TRY(make_sorter(state, &op, err));
   QN_TRY(qn_make_first_rows(run, node, op, out, err));
 
 done:

@@ -18,7 +18,8 @@ enum { FEW_ROWS = 20000 }; // rows in all that one rank sorts sooner than many a
 
 struct qn_range_sort {
   qn_op *op;
-  bool is_stable;
+  qn_range_ties ties;
+  qn_order_columns ranges; // by which ranges are made
   qn_schema *schema;
   qn_sorter *sorter;
   qn_spool *rows; // of this rank, until the bounds are known; NULL with one rank
@@ -29,22 +30,23 @@ struct qn_range_sort {
   int64_t capacity;
 };
 
-qn_status qn_range_sort_new(qn_op *op, const qn_schema *schema, const qn_order_columns *order, bool is_stable,
-                            qn_range_sort **out, qn_error *err) {
+qn_status qn_range_sort_new(qn_op *op, const qn_schema *schema, const qn_order_columns *order,
+                            qn_range_ties ties, qn_range_sort **out, qn_error *err) {
   qn_status status = QN_OK;
   const int n_ranks = qn_comm_size(op->run->comm);
   const char *scratch = op->run->scratch;
   qn_range_sort *sort = calloc(1, sizeof *sort);
 
   QN_REQUIRE(sort != NULL, err, QN_ERR_MEMORY, "no memory for a sort");
-  *sort = (qn_range_sort){.op = op, .is_stable = is_stable, .schema = qn_schema_share(schema)};
+  *sort = (qn_range_sort){.op = op, .ties = ties, .ranges = *order, .schema = qn_schema_share(schema)};
+  sort->ranges.n = ties == QN_TIES_TOGETHER ? order->n_main : order->n;
   QN_TRY(qn_sorter_new(schema, order->columns, order->orders, order->n, scratch, &sort->sorter, err));
   qn_sorter_set_main_keys(sort->sorter, order->n_main);
   if (n_ranks > 1) {
-    if (is_stable) {
+    if (ties == QN_TIES_BY_PLACE) {
       QN_TRY(qn_sorter_set_sources(sort->sorter, n_ranks, err));
     }
-    QN_TRY(qn_range_sampler_new(order, n_ranks, &sort->sampler, err));
+    QN_TRY(qn_range_sampler_new(&sort->ranges, n_ranks, &sort->sampler, err));
     QN_TRY(qn_spool_new(schema, scratch, &sort->rows, err));
   }
   *out = sort;
@@ -71,7 +73,7 @@ done:
 
 static qn_status deliver(void *ctx, const qn_batch *batch, int from_rank, qn_error *err) {
   const qn_range_sort *sort = ctx;
-  return qn_sorter_append_from(sort->sorter, batch, sort->is_stable ? from_rank : 0, err);
+  return qn_sorter_append_from(sort->sorter, batch, sort->ties == QN_TIES_BY_PLACE ? from_rank : 0, err);
 }
 
 static qn_status make_room(qn_range_sort *sort, int64_t n_rows, qn_error *err) {
@@ -135,7 +137,7 @@ static void end_exchange(qn_range_sort *sort) {
 qn_status qn_range_sort_finish(qn_range_sort *sort, qn_error *err) {
   qn_status status = QN_OK;
   qn_comm *comm = sort->op->run->comm;
-  const qn_range_options options = {.splits_ties = true, .few_rows = FEW_ROWS};
+  const qn_range_options options = {.splits_ties = sort->ties != QN_TIES_TOGETHER, .few_rows = FEW_ROWS};
 
   if (sort->rows != NULL) {
     QN_TRY(qn_range_splits_new(comm, sort->sampler, &options, &sort->splits, err));
@@ -147,6 +149,10 @@ qn_status qn_range_sort_finish(qn_range_sort *sort, qn_error *err) {
 
 done:
   return status;
+}
+
+int64_t qn_range_sort_n_rows(const qn_range_sort *sort) {
+  return qn_sorter_n_rows(sort->sorter);
 }
 
 qn_status qn_range_sort_next(qn_range_sort *sort, qn_batch **out, qn_error *err) {

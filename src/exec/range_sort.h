@@ -7,15 +7,22 @@
 
 typedef struct qn_range_sort qn_range_sort;
 
-/// Local. Rows of `schema` in `order`, which must stay. is_stable: rows with equal keys come in the order of
-/// the ranks that they were appended on, and there as they came; else `order` must tell all rows apart that
-/// are not equal. `op` is the operator that sorts.
-qn_status qn_range_sort_new(qn_op *op, const qn_schema *schema, const qn_order_columns *order, bool is_stable,
-                            qn_range_sort **out, qn_error *err);
+/// What happens to rows with equal keys.
+typedef enum {
+  QN_TIES_BY_PLACE, // they come in the order of the ranks that they were appended on, and there as they came
+  QN_TIES_BY_REST,  // the order tells all rows apart that are not equal
+  QN_TIES_TOGETHER  // as the last one; and rows that agree in the order's main columns stay on one rank
+} qn_range_ties;
+
+/// Local. Rows of `schema` in `order`, which must stay. `op` is the operator that sorts.
+qn_status qn_range_sort_new(qn_op *op, const qn_schema *schema, const qn_order_columns *order,
+                            qn_range_ties ties, qn_range_sort **out, qn_error *err);
 /// Local.
 qn_status qn_range_sort_append(qn_range_sort *sort, const qn_batch *batch, qn_error *err);
 /// Collective. All rows have come: they go to the ranks of their ranges.
 qn_status qn_range_sort_finish(qn_range_sort *sort, qn_error *err);
+/// Local. Rows of this rank, once finished.
+int64_t qn_range_sort_n_rows(const qn_range_sort *sort);
 /// Local. The next rows in order, owned by the caller; NULL at the end.
 qn_status qn_range_sort_next(qn_range_sort *sort, qn_batch **out, qn_error *err);
 void qn_range_sort_free(qn_range_sort *sort);

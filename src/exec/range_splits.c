@@ -9,13 +9,15 @@
 #include "base/memory.h"
 #include "column/builder.h"
 #include "exec/range_sampler.h"
+#include "kernel/short_text.h"
 
 typedef struct {
   const uint8_t *key;
   int64_t size;
   int64_t row;
   int rank;
-  double weight; // rows that the sample stands for
+  double weight;   // rows that the sample stands for
+  uint64_t prefix; // first eight bytes of the key; 0 if it is shorter
 } range_point;
 
 struct qn_range_splits {
@@ -105,6 +107,11 @@ done:
   return status;
 }
 
+// First eight bytes of a key as a number; 0 for a shorter one.
+static uint64_t load_prefix(const uint8_t *key, int64_t size) {
+  return size < (int64_t)sizeof(uint64_t) ? 0 : qn_load_big(key);
+}
+
 // Takes the points at equal distances as bounds, with copies of their keys.
 static qn_status choose_bounds(qn_range_splits *splits, const point_list *list, int n_ranks, qn_error *err) {
   qn_status status = QN_OK;
@@ -126,6 +133,7 @@ static qn_status choose_bounds(qn_range_splits *splits, const point_list *list, 
   const uint8_t *key = splits->keys.data;
   for (int b = 0; b < splits->n; b++) {
     splits->points[b].key = key;
+    splits->points[b].prefix = load_prefix(key, splits->points[b].size);
     key += splits->points[b].size;
   }
 
@@ -204,11 +212,16 @@ static int compare_to_bound(const qn_range_splits *splits, const range_point *bo
 // The number of bounds at or before the row, or -1 if the key does not decide.
 static int32_t find_range(const qn_range_splits *splits, const uint8_t *key, int64_t size, int64_t row,
                           bool is_whole) {
+  const uint64_t prefix = load_prefix(key, size);
   int32_t low = 0;
   int32_t high = splits->n;
   while (low < high) {
     const int32_t middle = (low + high) / 2;
-    const int order = compare_to_bound(splits, &splits->points[middle], key, size, row, is_whole);
+    const range_point *bound = &splits->points[middle];
+    const bool is_unclear = prefix == 0 || bound->prefix == 0 || prefix == bound->prefix;
+    const int order = is_unclear               ? compare_to_bound(splits, bound, key, size, row, is_whole)
+                      : prefix < bound->prefix ? -1
+                                               : 1;
     if (order == UNSURE) {
       return -1;
     }

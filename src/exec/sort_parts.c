@@ -5,8 +5,14 @@
 #include "exec/sort_parts.h"
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
+
+enum {
+  PREFIX_BYTES = 24,  // of a long key, sorted by first
+  LONG_KEY_BYTES = 40 // on the average
+};
 
 typedef struct {
   qn_row_parts *rows;
@@ -36,25 +42,78 @@ static int64_t bytes_of_keys(const sort_job *job, const qn_batch *batch) {
   return n_bytes;
 }
 
-static qn_status sort_by_text(const sort_job *job, int32_t *order, uint8_t *changes, qn_error *err) {
+// Appends the normalised main keys of one batch.
+static qn_status encode_part(const sort_job *job, const qn_batch *part, const qn_column **keys,
+                             qn_buffer *bytes, qn_buffer *offsets, qn_error *err) {
+  for (int k = 0; k < job->n_main; k++) {
+    keys[k] = &part->columns[job->columns[k]];
+  }
+  return qn_sort_keys_encode(keys, job->orders, job->n_main, part->n_rows, bytes, offsets, err);
+}
+
+// Appends the first PREFIX_BYTES of each of n_rows keys, filled up with zeros; *n_longer counts keys of which
+// this is not all.
+static void append_prefixes(const uint8_t *bytes, const int64_t *offsets, int64_t n_rows, qn_buffer *to,
+                            int64_t *n_longer) {
+  uint8_t *prefix = to->data + to->size;
+  for (int64_t i = 0; i < n_rows; i++, prefix += PREFIX_BYTES) {
+    const int64_t size = offsets[i + 1] - offsets[i];
+    if (size >= PREFIX_BYTES) {
+      memcpy(prefix, bytes + offsets[i], PREFIX_BYTES);
+    } else {
+      memset(prefix, 0, PREFIX_BYTES);
+      memcpy(prefix, bytes + offsets[i], (size_t)size);
+    }
+    *n_longer += size > PREFIX_BYTES;
+  }
+  to->size += n_rows * PREFIX_BYTES;
+}
+
+static qn_status sort_by_prefix(const sort_job *job, int32_t *order, uint8_t *changes, int64_t *n_longer,
+                                qn_error *err) {
   qn_status status = QN_OK;
   const qn_row_parts *rows = job->rows;
-  qn_buffer bytes = {0}, offsets = {0};
-  int64_t n_bytes = 0;
+  qn_buffer prefixes = {0}, offsets = {0}, bytes = {0};
   const qn_column **keys = calloc((size_t)job->n_main + 1, sizeof *keys);
 
   QN_REQUIRE(keys != NULL, err, QN_ERR_MEMORY, "no memory for %d sort keys", job->n_main);
+  QN_TRY(qn_buffer_reserve(&prefixes, rows->n_rows * PREFIX_BYTES, err));
   for (int64_t p = 0; p < rows->n_parts; p++) {
-    n_bytes += bytes_of_keys(job, rows->parts[p]);
+    bytes.size = 0;
+    offsets.size = 0;
+    QN_TRY(encode_part(job, rows->parts[p], keys, &bytes, &offsets, err));
+    append_prefixes(bytes.data, (const int64_t *)(const void *)offsets.data, rows->parts[p]->n_rows,
+                    &prefixes, n_longer);
   }
+  qn_buffer_release(&bytes);
+  offsets.size = 0;
+  QN_TRY(qn_buffer_reserve(&offsets, (rows->n_rows + 1) * (int64_t)sizeof(int64_t), err));
+  int64_t *starts = (int64_t *)(void *)offsets.data;
+  for (int64_t i = 0; i <= rows->n_rows; i++) {
+    starts[i] = i * PREFIX_BYTES;
+  }
+  QN_TRY(qn_sort_encoded_rows(prefixes.data, starts, rows->n_rows, order, changes, err));
+
+done:
+  free(keys);
+  qn_buffer_release(&bytes);
+  qn_buffer_release(&prefixes);
+  qn_buffer_release(&offsets);
+  return status;
+}
+
+static qn_status sort_by_whole_keys(const sort_job *job, int64_t n_bytes, int32_t *order, uint8_t *changes,
+                                    qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_row_parts *rows = job->rows;
+  qn_buffer bytes = {0}, offsets = {0};
+  const qn_column **keys = calloc((size_t)job->n_main + 1, sizeof *keys);
+
+  QN_REQUIRE(keys != NULL, err, QN_ERR_MEMORY, "no memory for %d sort keys", job->n_main);
   QN_TRY(qn_buffer_reserve(&bytes, n_bytes, err));
   QN_TRY(qn_buffer_reserve(&offsets, (rows->n_rows + 1) * (int64_t)sizeof(int64_t), err));
   for (int64_t p = 0; p < rows->n_parts; p++) {
-    for (int k = 0; k < job->n_main; k++) {
-      keys[k] = &rows->parts[p]->columns[job->columns[k]];
-    }
-    QN_TRY(
-        qn_sort_keys_encode(keys, job->orders, job->n_main, rows->parts[p]->n_rows, &bytes, &offsets, err));
+    QN_TRY(encode_part(job, rows->parts[p], keys, &bytes, &offsets, err));
   }
   QN_TRY(qn_sort_encoded_rows(bytes.data, (const int64_t *)(const void *)offsets.data, rows->n_rows, order,
                               changes, err));
@@ -106,11 +165,11 @@ done:
   return status;
 }
 
-// Sorts the rows of `tied` by group, then by the remaining keys.
-static qn_status sort_groups(const sort_job *job, const qn_batch *tied, const int32_t *groups, int32_t *order,
-                             qn_error *err) {
+// Sorts the rows of `tied` by group, then by their columns, which are the keys from `first` on.
+static qn_status sort_groups(const sort_job *job, int first, const qn_batch *tied, const int32_t *groups,
+                             int32_t *order, qn_error *err) {
   qn_status status = QN_OK;
-  const int n_rest = job->n_keys - job->n_main;
+  const int n_rest = tied->n_columns;
   const qn_column numbers = {.type = QN_INT32, .n_rows = tied->n_rows, .values = groups};
   const qn_column **keys = calloc((size_t)n_rest + 1, sizeof *keys);
   qn_order *orders = calloc((size_t)n_rest + 1, sizeof *orders);
@@ -119,7 +178,7 @@ static qn_status sort_groups(const sort_job *job, const qn_batch *tied, const in
   keys[0] = &numbers;
   for (int k = 0; k < n_rest; k++) {
     keys[k + 1] = &tied->columns[k];
-    orders[k + 1] = job->orders[job->n_main + k];
+    orders[k + 1] = job->orders[first + k];
   }
   QN_TRY(qn_sort_rows(keys, orders, n_rest + 1, tied->n_rows, order, err));
 
@@ -129,7 +188,7 @@ done:
   return status;
 }
 
-// Places in the order whose rows agree in the main keys with a neighbour.
+// Places in the order whose rows agree with a neighbour so far.
 static int64_t count_ties(const uint8_t *changes, int64_t n_rows) {
   int64_t n = 0;
   for (int64_t i = 0; i < n_rows; i++) {
@@ -138,9 +197,9 @@ static int64_t count_ties(const uint8_t *changes, int64_t n_rows) {
   return n;
 }
 
-// Sorts the n rows at places whose rows agree in the main keys with a neighbour; changes: [n_rows + 1].
-static qn_status break_ties(const sort_job *job, const uint8_t *changes, int64_t n, int32_t *order,
-                            qn_error *err) {
+// Sorts the n rows that agree with a neighbour so far, by keys [first, end); changes: [n_rows + 1].
+static qn_status break_ties(const sort_job *job, int first, int end, const uint8_t *changes, int64_t n,
+                            int32_t *order, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t size = n * (int64_t)sizeof(int32_t);
   int32_t *tied_rows = qn_memory_alloc(size), *groups = qn_memory_alloc(size), *found = qn_memory_alloc(size);
@@ -158,10 +217,9 @@ static qn_status break_ties(const sort_job *job, const uint8_t *changes, int64_t
       tied_rows[t++] = order[i];
     }
   }
-  QN_TRY(qn_schema_project(job->rows->schema, job->columns + job->n_main, job->n_keys - job->n_main, &schema,
-                           err));
-  QN_TRY(qn_row_parts_gather(job->rows, schema, job->columns + job->n_main, tied_rows, n, &tied, err));
-  QN_TRY(sort_groups(job, tied, groups, found, err));
+  QN_TRY(qn_schema_project(job->rows->schema, job->columns + first, end - first, &schema, err));
+  QN_TRY(qn_row_parts_gather(job->rows, schema, job->columns + first, tied_rows, n, &tied, err));
+  QN_TRY(sort_groups(job, first, tied, groups, found, err));
   t = 0;
   for (int64_t i = 0; t < n; i++) {
     if (changes[i] == 0 || changes[i + 1] == 0) {
@@ -175,6 +233,33 @@ done:
   qn_memory_free(tied_rows);
   qn_memory_free(groups);
   qn_memory_free(found);
+  return status;
+}
+
+// Long keys are sorted by their beginnings first: the rest is seldom needed, and keys are as large as rows
+// then. If it is needed often, all keys are made whole.
+static qn_status sort_by_text(const sort_job *job, bool wants_changes, int32_t *order, uint8_t *changes,
+                              qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_row_parts *rows = job->rows;
+  int64_t n_bytes = 0, n_longer = 0;
+
+  for (int64_t p = 0; p < rows->n_parts; p++) {
+    n_bytes += bytes_of_keys(job, rows->parts[p]);
+  }
+  if (n_bytes <= rows->n_rows * LONG_KEY_BYTES || wants_changes) {
+    QN_TRY(sort_by_whole_keys(job, n_bytes, order, wants_changes ? changes : NULL, err));
+    goto done;
+  }
+  QN_TRY(sort_by_prefix(job, order, changes, &n_longer, err));
+  const int64_t n_tied = n_longer > 0 ? count_ties(changes, rows->n_rows) : 0;
+  if (n_tied > rows->n_rows / 4) {
+    QN_TRY(sort_by_whole_keys(job, n_bytes, order, NULL, err));
+  } else if (n_tied > 0) {
+    QN_TRY(break_ties(job, 0, job->n_main, changes, n_tied, order, err));
+  }
+
+done:
   return status;
 }
 
@@ -195,16 +280,14 @@ qn_status qn_sort_row_parts(qn_row_parts *rows, const int *columns, const qn_ord
     }
     goto done;
   }
-  if (has_rest) {
-    changes = qn_memory_alloc(rows->n_rows + 1);
-    QN_REQUIRE(changes != NULL, err, QN_ERR_MEMORY, "no memory to sort %" PRId64 " rows", rows->n_rows);
-    changes[rows->n_rows] = 1;
-  }
-  QN_TRY(has_text_key(&job) ? sort_by_text(&job, order, changes, err)
-                            : sort_by_numbers(&job, order, changes, err));
-  if (has_rest) {
-    const int64_t n_tied = count_ties(changes, rows->n_rows);
-    QN_TRY(n_tied > 0 ? break_ties(&job, changes, n_tied, order, err) : QN_OK);
+  changes = qn_memory_alloc(rows->n_rows + 1);
+  QN_REQUIRE(changes != NULL, err, QN_ERR_MEMORY, "no memory to sort %" PRId64 " rows", rows->n_rows);
+  changes[rows->n_rows] = 1;
+  QN_TRY(has_text_key(&job) ? sort_by_text(&job, has_rest, order, changes, err)
+                            : sort_by_numbers(&job, order, has_rest ? changes : NULL, err));
+  const int64_t n_tied = has_rest ? count_ties(changes, rows->n_rows) : 0;
+  if (n_tied > 0) {
+    QN_TRY(break_ties(&job, n_main, n_keys, changes, n_tied, order, err));
   }
 
 done:

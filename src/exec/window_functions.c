@@ -459,6 +459,96 @@ done:
   return status;
 }
 
+// --- going on where another calc stopped
+
+enum { NO_BEST = -1, NULL_BEST = -2 };
+
+typedef struct {
+  int64_t row, rank, dense_rank, count;
+  __int128 integers;
+  double floats;
+  int64_t best_size; // bytes of the value that follows; or NO_BEST, NULL_BEST
+} saved_calc;
+
+bool qn_window_calc_can_go_on(const qn_window_calc *calc) {
+  return calc->form != SHIFTS;
+}
+
+qn_status qn_window_calc_save(const qn_window_calc *calc, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  saved_calc saved = {.row = calc->row,
+                      .rank = calc->rank,
+                      .dense_rank = calc->dense_rank,
+                      .count = calc->count,
+                      .integers = calc->integers,
+                      .floats = calc->floats,
+                      .best_size = calc->has_best ? NULL_BEST : NO_BEST};
+  const void *best = NULL;
+
+  if (calc->has_best && !qn_column_is_null(&calc->best, 0) && qn_type_is_text(calc->best.type)) {
+    saved.best_size = calc->best.offsets[1] - calc->best.offsets[0];
+    best = calc->best.bytes + calc->best.offsets[0];
+  } else if (calc->has_best && !qn_column_is_null(&calc->best, 0)) {
+    saved.best_size = qn_type_width(calc->best.type);
+    best = calc->best.values;
+  }
+  QN_TRY(qn_buffer_append(out, &saved, sizeof saved, err));
+  QN_TRY(qn_buffer_append(out, best, saved.best_size > 0 ? saved.best_size : 0, err));
+
+done:
+  return status;
+}
+
+static qn_status load_best(qn_window_calc *calc, const uint8_t *value, int64_t size, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_column_builder builder = {0};
+
+  qn_column_release(&calc->best);
+  calc->has_best = size != NO_BEST;
+  if (!calc->has_best) {
+    return QN_OK;
+  }
+  qn_column_builder_init(&builder, calc->function->type);
+  if (size == NULL_BEST) {
+    QN_TRY(qn_column_builder_append_null(&builder, err));
+  } else if (qn_type_is_text(builder.type)) {
+    QN_TRY(qn_column_builder_append_text(&builder, value, size, err));
+  } else {
+    QN_TRY(qn_column_builder_append_value(&builder, value, err));
+  }
+  QN_TRY(qn_column_builder_finish(&builder, &calc->best, err));
+
+done:
+  qn_column_builder_release(&builder);
+  return status;
+}
+
+qn_status qn_window_calc_load(qn_window_calc *calc, const uint8_t *data, int64_t size, int64_t *used,
+                              qn_error *err) {
+  qn_status status = QN_OK;
+  saved_calc saved = {0};
+  const int64_t head = (int64_t)sizeof saved;
+  const qn_type type = calc->function->type;
+
+  QN_REQUIRE(size >= head, err, QN_ERR_FORMAT, "a window function goes on from %" PRId64 " bytes only", size);
+  memcpy(&saved, data, sizeof saved);
+  QN_REQUIRE(saved.best_size >= NULL_BEST && saved.best_size <= size - head &&
+                 (saved.best_size < 0 || qn_type_is_text(type) || saved.best_size == qn_type_width(type)),
+             err, QN_ERR_FORMAT, "a window function goes on from a value of %" PRId64 " bytes",
+             saved.best_size);
+  calc->row = saved.row;
+  calc->rank = saved.rank;
+  calc->dense_rank = saved.dense_rank;
+  calc->count = saved.count;
+  calc->integers = saved.integers;
+  calc->floats = saved.floats;
+  QN_TRY(load_best(calc, data + head, saved.best_size, err));
+  *used = head + (saved.best_size > 0 ? saved.best_size : 0);
+
+done:
+  return status;
+}
+
 qn_status qn_window_calc_add(qn_window_calc *calc, const qn_window_rows *rows, qn_error *err) {
   switch (calc->form) {
   case NUMBERS:

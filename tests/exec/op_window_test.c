@@ -205,6 +205,32 @@ static void without_keys_all_rows_are_one_partition(void) {
   qn_batch_free(rows);
 }
 
+// One partition over all ranks gives what it gives as the only value of a key, which is on one rank.
+static void check_spread(int64_t n_orders, const char *order, const char *memory) {
+  static const char *const spread_functions =
+      "row_number() as rn, rank() as rk, dense_rank() as dr, first_value(t) as fv, last_value(t) as lv, "
+      "count(*) as n, count(v) as nv, sum(v) as sv, sum(x) as sx, avg(v) as av, min(t) as mt, max(x) as mx";
+  qn_batch *rows = make_rows(40000, 10, n_orders), *wanted = NULL;
+  qn_job *job = fixture_open(memory);
+  qn_dataset *keyed = qn_select(fixture_dataset(job, schema, rows), "*, 1 as one");
+  qn_dataset *on_one = qn_window(keyed, "one", order, spread_functions);
+  qn_dataset *spread = qn_window(keyed, NULL, order, spread_functions);
+
+  QN_CHECK_INT(qn_collect(qn_sort(on_one, "id"), &wanted), QN_OK);
+  fixture_check(job, qn_sort(spread, "id"), wanted);
+  fixture_close(job);
+  qn_batch_free(rows);
+  qn_batch_free(wanted);
+}
+
+static void one_partition_is_spread_over_the_ranks(void) {
+  check_spread(7000, "o", "");
+  check_spread(7000, "o desc, t", "");
+  check_spread(3, "o", "");
+  check_spread(7000, NULL, "");
+  check_spread(7000, "o", "2MiB");
+}
+
 static void no_rows_give_no_rows(void) {
   check_rows(0, 2, 2, "");
 }
@@ -254,6 +280,7 @@ static void tests(void) {
   KIT_RUN(partitions_and_peers_may_be_larger_than_a_batch);
   KIT_RUN(rows_beyond_the_budget_are_spilled);
   KIT_RUN(without_keys_all_rows_are_one_partition);
+  KIT_RUN(one_partition_is_spread_over_the_ranks);
   KIT_RUN(no_rows_give_no_rows);
   KIT_RUN(shifts_may_go_the_other_way_and_far);
   KIT_RUN(sum_beyond_int64_stops_the_job);

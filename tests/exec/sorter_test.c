@@ -109,6 +109,103 @@ static void main_keys_decide_as_all_keys_do(void) {
   check_sort(&by_all, 2, 60000, 1 << 20, 11);
 }
 
+// n_words different beginnings of 60 bytes, the same n_words times; then something else.
+static void check_long_keys(int64_t n_rows, int64_t n_words, int64_t budget) {
+  kit_random random = {.state = 77};
+  qn_batch *empty = kit_batch("a int64, b utf8", ""), *rows = NULL, *wanted = NULL, *found = NULL;
+  qn_appender *appender = NULL;
+  qn_sorter *sorter = NULL;
+  const sort_keys keys = {.columns = {1}, .orders = {{false, false}}, .n = 1};
+
+  QN_CHECK_OK(qn_appender_new(empty->schema, &appender, &kit_error));
+  for (int64_t i = 0; i < n_rows; i++) {
+    char text[200];
+    const int size = snprintf(text, sizeof text, "%030d%060d%d", (int)kit_random_below(&random, n_words), 0,
+                              (int)kit_random_below(&random, 50));
+    qn_append_int64(appender, i);
+    i % 9 == 0 ? qn_append_null(appender) : qn_append_text(appender, text, i % 8 == 0 ? 3 : size);
+  }
+  QN_CHECK_OK(qn_appender_finish(appender, &rows, &kit_error));
+  wanted = sorted(rows, &keys);
+  QN_CHECK_OK(qn_sorter_new(rows->schema, keys.columns, keys.orders, 1, "/tmp", &sorter, &kit_error));
+  qn_memory_set_budget(budget == 0 ? 0 : qn_memory_used() + budget);
+  for (int64_t first = 0; first < n_rows; first += 3000) {
+    qn_batch *piece = NULL;
+    QN_CHECK_OK(
+        qn_batch_slice(rows, first, n_rows - first < 3000 ? n_rows - first : 3000, &piece, &kit_error));
+    QN_CHECK_OK(qn_sorter_append(sorter, piece, &kit_error));
+    qn_batch_free(piece);
+  }
+  drain(sorter, rows->schema, &found);
+  qn_memory_set_budget(0);
+  char *text = kit_batch_text(wanted);
+  QN_CHECK_BATCH(found, text);
+  free(text);
+  qn_sorter_free(sorter);
+  qn_appender_free(appender);
+  qn_batch_free(empty);
+  qn_batch_free(rows);
+  qn_batch_free(wanted);
+  qn_batch_free(found);
+}
+
+static void long_texts_are_sorted_however_much_they_share(void) {
+  check_long_keys(20000, 1, 0);
+  check_long_keys(20000, 100, 0);
+  check_long_keys(20000, 100000000, 0);
+  check_long_keys(20000, 15000, 0);
+  check_long_keys(20000, 15000, 1 << 20);
+}
+
+// Rows with equal keys come by source first, then as they came.
+static void check_sources(int64_t budget) {
+  enum { N = 3000, BATCHES = 30, SOURCES = 3 };
+  const int key = 0;
+  const qn_order order = {0};
+  qn_batch *empty = kit_batch("k int64, s int64, i int64", ""), *found = NULL;
+  qn_appender *appender = NULL;
+  qn_sorter *sorter = NULL;
+  int64_t n_wrong = 0;
+
+  QN_CHECK_OK(qn_appender_new(empty->schema, &appender, &kit_error));
+  QN_CHECK_OK(qn_sorter_new(empty->schema, &key, &order, 1, "/tmp", &sorter, &kit_error));
+  QN_CHECK_OK(qn_sorter_set_sources(sorter, SOURCES, &kit_error));
+  qn_memory_set_budget(budget == 0 ? 0 : qn_memory_used() + budget);
+  for (int b = 0; b < BATCHES; b++) {
+    qn_batch *batch = NULL;
+    for (int64_t i = 0; i < N; i++) {
+      qn_append_int64(appender, i % 5);
+      qn_append_int64(appender, (b * 7) % SOURCES);
+      qn_append_int64(appender, b * N + i);
+    }
+    QN_CHECK_OK(qn_appender_finish(appender, &batch, &kit_error));
+    QN_CHECK_OK(qn_sorter_append_from(sorter, batch, (b * 7) % SOURCES, &kit_error));
+    qn_batch_free(batch);
+  }
+  drain(sorter, empty->schema, &found);
+  qn_memory_set_budget(0);
+  QN_CHECK_INT(found->n_rows, N * BATCHES);
+  for (int64_t i = 1; i < found->n_rows; i++) {
+    bool is_after = false;
+    for (int c = 2; c >= 0; c--) {
+      const int64_t a = qn_column_int64(&found->columns[c], i - 1);
+      const int64_t b = qn_column_int64(&found->columns[c], i);
+      is_after = b > a || (b == a && is_after);
+    }
+    n_wrong += !is_after;
+  }
+  QN_CHECK_INT(n_wrong, 0);
+  qn_sorter_free(sorter);
+  qn_appender_free(appender);
+  qn_batch_free(empty);
+  qn_batch_free(found);
+}
+
+static void equal_keys_come_in_the_order_of_their_sources(void) {
+  check_sources(0);
+  check_sources(700 << 10);
+}
+
 static void without_keys_rows_stay_in_order(void) {
   check_sort(&by_nothing, 0, 20000, 0, 12);
   check_sort(&by_nothing, 0, 20000, 300 << 10, 13);
@@ -174,6 +271,8 @@ int main(void) {
   KIT_RUN(spilled_runs_are_merged);
   KIT_RUN(very_many_runs_are_merged_in_rounds);
   KIT_RUN(main_keys_decide_as_all_keys_do);
+  KIT_RUN(long_texts_are_sorted_however_much_they_share);
+  KIT_RUN(equal_keys_come_in_the_order_of_their_sources);
   KIT_RUN(without_keys_rows_stay_in_order);
   KIT_RUN(few_rows_and_none_are_sorted);
   KIT_RUN(large_rows_come_in_small_batches);
