@@ -12,6 +12,7 @@
 #include "kernel/accumulate.h"
 #include "kernel/group_table.h"
 #include "kernel/hash_columns.h"
+#include "kernel/key_codes.h"
 
 typedef struct aggregate_state {
   qn_accumulator *accumulator;
@@ -24,8 +25,10 @@ struct qn_grouping {
   const qn_dataset *node;
   qn_schema *state_schema;
   qn_group_table *table;
+  qn_key_codes *codes;           // a short way to the table's groups
   aggregate_state *aggregates;   // [node->n_aggregates]
   const qn_column **key_columns; // [n_keys + 1]
+  qn_column *chosen_columns;     // [n_keys + 1], empty but in find_chosen()
   qn_column *out_columns;        // room for the columns of a batch
   int n_out_columns;
   int64_t capacity; // rows that the arrays below have room for
@@ -33,6 +36,7 @@ struct qn_grouping {
   int32_t *groups;
   int32_t *identity; // 0, 1, 2, ...
   int32_t *pair_groups;
+  int32_t *chosen; // rows
   uint8_t *skip;
   int64_t *order;
 };
@@ -104,12 +108,15 @@ qn_status qn_grouping_new(const qn_dataset *node, qn_grouping **out, qn_error *e
   grouping->node = node;
   grouping->aggregates = calloc((size_t)node->n_aggregates + 1, sizeof *grouping->aggregates);
   grouping->key_columns = calloc((size_t)node->n_keys + 1, sizeof *grouping->key_columns);
-  QN_REQUIRE(grouping->aggregates != NULL && grouping->key_columns != NULL, err, QN_ERR_MEMORY,
-             "no memory for aggregates");
+  grouping->chosen_columns = calloc((size_t)node->n_keys + 1, sizeof *grouping->chosen_columns);
+  QN_REQUIRE(grouping->aggregates != NULL && grouping->key_columns != NULL &&
+                 grouping->chosen_columns != NULL,
+             err, QN_ERR_MEMORY, "no memory for aggregates");
   for (int k = 0; k < node->n_keys; k++) {
     types[k] = node->inputs[0]->schema->fields[node->keys[k]].type;
   }
   QN_TRY(qn_group_table_new(types, node->n_keys, &grouping->table, err));
+  QN_TRY(qn_key_codes_new(types, node->n_keys, &grouping->codes, err));
   QN_TRY(make_state_schema(grouping, err));
   QN_TRY(make_accumulators(grouping, err));
   *out = grouping;
@@ -130,14 +137,17 @@ void qn_grouping_free(qn_grouping *grouping) {
     qn_group_table_free(grouping->aggregates[i].pairs);
   }
   qn_group_table_free(grouping->table);
+  qn_key_codes_free(grouping->codes);
   qn_schema_free(grouping->state_schema);
   free(grouping->aggregates);
   free(grouping->key_columns);
+  free(grouping->chosen_columns);
   free(grouping->out_columns);
   qn_memory_free(grouping->hashes);
   qn_memory_free(grouping->groups);
   qn_memory_free(grouping->identity);
   qn_memory_free(grouping->pair_groups);
+  qn_memory_free(grouping->chosen);
   qn_memory_free(grouping->skip);
   qn_memory_free(grouping->order);
   free(grouping);
@@ -161,10 +171,12 @@ static qn_status make_room(qn_grouping *grouping, int64_t n_rows, qn_error *err)
   grouping->groups = renew(grouping->groups, n_rows, sizeof *grouping->groups);
   grouping->identity = renew(grouping->identity, n_rows, sizeof *grouping->identity);
   grouping->pair_groups = renew(grouping->pair_groups, n_rows, sizeof *grouping->pair_groups);
+  grouping->chosen = renew(grouping->chosen, n_rows, sizeof *grouping->chosen);
   grouping->skip = renew(grouping->skip, n_rows, sizeof *grouping->skip);
   grouping->order = renew(grouping->order, n_rows, sizeof *grouping->order);
   if (grouping->hashes == NULL || grouping->groups == NULL || grouping->identity == NULL ||
-      grouping->pair_groups == NULL || grouping->skip == NULL || grouping->order == NULL) {
+      grouping->pair_groups == NULL || grouping->chosen == NULL || grouping->skip == NULL ||
+      grouping->order == NULL) {
     return qn_fail(err, QN_ERR_MEMORY, "no memory to group a batch of %lld rows", (long long)n_rows);
   }
   for (int64_t row = 0; row < n_rows; row++) {
@@ -174,18 +186,76 @@ static qn_status make_room(qn_grouping *grouping, int64_t n_rows, qn_error *err)
   return QN_OK;
 }
 
+static qn_status gather_column(const qn_column *column, const int32_t *rows, int64_t n, qn_column *out,
+                               qn_error *err) {
+  qn_status status = QN_OK;
+  qn_column_builder builder;
+
+  qn_column_builder_init(&builder, column->type);
+  QN_TRY(qn_column_builder_append_gather(&builder, column, rows, n, err));
+  QN_TRY(qn_column_builder_finish(&builder, out, err));
+
+done:
+  qn_column_builder_release(&builder);
+  return status;
+}
+
+// Groups of key columns by the table, and the short way to them for the next time.
+static qn_status add_keys(qn_grouping *grouping, const qn_column *const *keys, int64_t n_rows,
+                          int32_t *groups, qn_error *err) {
+  qn_status status = QN_OK;
+
+  qn_hash_columns(keys, grouping->node->n_keys, n_rows, grouping->hashes);
+  QN_TRY(qn_group_table_add(grouping->table, keys, grouping->hashes, n_rows, groups, err));
+  if (qn_key_codes_is_on(grouping->codes)) {
+    QN_TRY(qn_key_codes_learn(grouping->codes, keys, n_rows, groups, err));
+  }
+
+done:
+  return status;
+}
+
+// groups[] of the n rows that are chosen.
+static qn_status find_chosen(qn_grouping *grouping, int64_t n, qn_error *err) {
+  qn_status status = QN_OK;
+  const int n_keys = grouping->node->n_keys;
+
+  for (int k = 0; k < n_keys; k++) {
+    QN_TRY(gather_column(grouping->key_columns[k], grouping->chosen, n, &grouping->chosen_columns[k], err));
+    grouping->key_columns[k] = &grouping->chosen_columns[k];
+  }
+  QN_TRY(add_keys(grouping, grouping->key_columns, n, grouping->pair_groups, err));
+  for (int64_t i = 0; i < n; i++) {
+    grouping->groups[grouping->chosen[i]] = grouping->pair_groups[i];
+  }
+
+done:
+  for (int k = 0; k < n_keys; k++) {
+    qn_column_release(&grouping->chosen_columns[k]);
+  }
+  return status;
+}
+
 // groups[] of the rows, by the keys at `keys`.
 static qn_status find_groups(qn_grouping *grouping, const qn_batch *rows, const int *keys, qn_error *err) {
   qn_status status = QN_OK;
   const int n_keys = grouping->node->n_keys;
+  const int64_t n_rows = rows->n_rows;
+  int64_t n_unknown = n_rows;
 
-  QN_TRY(make_room(grouping, rows->n_rows, err));
+  QN_TRY(make_room(grouping, n_rows, err));
   for (int k = 0; k < n_keys; k++) {
     grouping->key_columns[k] = &rows->columns[keys == NULL ? k : keys[k]];
   }
-  qn_hash_columns(grouping->key_columns, n_keys, rows->n_rows, grouping->hashes);
-  QN_TRY(qn_group_table_add(grouping->table, grouping->key_columns, grouping->hashes, rows->n_rows,
-                            grouping->groups, err));
+  if (qn_key_codes_is_on(grouping->codes)) {
+    n_unknown =
+        qn_key_codes_find(grouping->codes, grouping->key_columns, n_rows, grouping->groups, grouping->chosen);
+  }
+  if (2 * n_unknown > n_rows) {
+    QN_TRY(add_keys(grouping, grouping->key_columns, n_rows, grouping->groups, err));
+  } else if (n_unknown > 0) {
+    QN_TRY(find_chosen(grouping, n_unknown, err));
+  }
 
 done:
   return status;
@@ -212,7 +282,6 @@ static qn_status skip_known_pairs(qn_grouping *grouping, qn_group_table *pairs, 
   const qn_column group_column = {.type = QN_INT32, .n_rows = n_rows, .values = groups};
   const qn_column *all[2] = {&group_column, argument};
   qn_column kept[2] = {{0}, {0}};
-  qn_column_builder builder = {0};
   int64_t n = 0;
 
   for (int64_t row = 0; row < n_rows; row++) { // rows that count so far
@@ -224,10 +293,7 @@ static qn_status skip_known_pairs(qn_grouping *grouping, qn_group_table *pairs, 
   QN_REQUIRE(rows != NULL, err, QN_ERR_MEMORY, "no memory for distinct values");
   memcpy(rows, grouping->pair_groups, (size_t)n * sizeof *rows);
   for (int c = 0; c < 2; c++) {
-    qn_column_builder_init(&builder, all[c]->type);
-    QN_TRY(qn_column_builder_append_gather(&builder, all[c], rows, n, err));
-    QN_TRY(qn_column_builder_finish(&builder, &kept[c], err));
-    qn_column_builder_release(&builder);
+    QN_TRY(gather_column(all[c], rows, n, &kept[c], err));
   }
   const qn_column *columns[2] = {&kept[0], &kept[1]};
   int64_t next = qn_group_table_n_groups(pairs);
@@ -241,7 +307,6 @@ static qn_status skip_known_pairs(qn_grouping *grouping, qn_group_table *pairs, 
 
 done:
   qn_memory_free(rows);
-  qn_column_builder_release(&builder);
   qn_column_release(&kept[0]);
   qn_column_release(&kept[1]);
   return status;
@@ -331,7 +396,7 @@ int64_t qn_grouping_n_groups(const qn_grouping *grouping) {
 }
 
 int64_t qn_grouping_n_bytes(const qn_grouping *grouping) {
-  int64_t bytes = qn_group_table_n_bytes(grouping->table);
+  int64_t bytes = qn_group_table_n_bytes(grouping->table) + qn_key_codes_n_bytes(grouping->codes);
 
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     bytes += qn_accumulator_n_bytes(grouping->aggregates[i].accumulator);
@@ -415,6 +480,7 @@ done:
 
 void qn_grouping_clear(qn_grouping *grouping) {
   qn_group_table_clear(grouping->table);
+  qn_key_codes_clear(grouping->codes);
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     qn_accumulator_clear(grouping->aggregates[i].accumulator);
     if (grouping->aggregates[i].pairs != NULL) {
