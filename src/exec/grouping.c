@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Groups and their accumulators. An aggregate over distinct values has a table of its own, of (group, value)
-// pairs: a row counts only if its pair is new.
+// Groups and their accumulators. Aggregates over distinct values are none of its business: the plan makes
+// them ordinary ones (plan/reduce_distinct.h).
 #include "exec/grouping.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
@@ -16,8 +16,7 @@
 
 typedef struct aggregate_state {
   qn_accumulator *accumulator;
-  qn_group_table *pairs; // of a distinct aggregate, else NULL
-  int state_column;      // where its state begins in the state schema
+  int state_column; // where its state begins in the state schema
   int n_state_columns;
 } aggregate_state;
 
@@ -35,7 +34,7 @@ struct qn_grouping {
   uint64_t *hashes;
   int32_t *groups;
   int32_t *identity; // 0, 1, 2, ...
-  int32_t *pair_groups;
+  int32_t *chosen_groups;
   int32_t *chosen; // rows
   uint8_t *skip;
   int64_t *order;
@@ -89,10 +88,7 @@ static qn_status make_accumulators(qn_grouping *grouping, qn_error *err) {
     const qn_type type = argument_type(node, aggregate);
     QN_TRY(qn_accumulator_new(aggregate->kind, type, aggregate->parameter,
                               &grouping->aggregates[i].accumulator, err));
-    if (aggregate->is_distinct) {
-      const qn_type pair[2] = {QN_INT32, type};
-      QN_TRY(qn_group_table_new(pair, 2, &grouping->aggregates[i].pairs, err));
-    }
+    assert(!aggregate->is_distinct);
   }
 
 done:
@@ -134,7 +130,6 @@ void qn_grouping_free(qn_grouping *grouping) {
   }
   for (int i = 0; grouping->aggregates != NULL && i < grouping->node->n_aggregates; i++) {
     qn_accumulator_free(grouping->aggregates[i].accumulator);
-    qn_group_table_free(grouping->aggregates[i].pairs);
   }
   qn_group_table_free(grouping->table);
   qn_key_codes_free(grouping->codes);
@@ -146,7 +141,7 @@ void qn_grouping_free(qn_grouping *grouping) {
   qn_memory_free(grouping->hashes);
   qn_memory_free(grouping->groups);
   qn_memory_free(grouping->identity);
-  qn_memory_free(grouping->pair_groups);
+  qn_memory_free(grouping->chosen_groups);
   qn_memory_free(grouping->chosen);
   qn_memory_free(grouping->skip);
   qn_memory_free(grouping->order);
@@ -170,12 +165,12 @@ static qn_status make_room(qn_grouping *grouping, int64_t n_rows, qn_error *err)
   grouping->hashes = renew(grouping->hashes, n_rows, sizeof *grouping->hashes);
   grouping->groups = renew(grouping->groups, n_rows, sizeof *grouping->groups);
   grouping->identity = renew(grouping->identity, n_rows, sizeof *grouping->identity);
-  grouping->pair_groups = renew(grouping->pair_groups, n_rows, sizeof *grouping->pair_groups);
+  grouping->chosen_groups = renew(grouping->chosen_groups, n_rows, sizeof *grouping->chosen_groups);
   grouping->chosen = renew(grouping->chosen, n_rows, sizeof *grouping->chosen);
   grouping->skip = renew(grouping->skip, n_rows, sizeof *grouping->skip);
   grouping->order = renew(grouping->order, n_rows, sizeof *grouping->order);
   if (grouping->hashes == NULL || grouping->groups == NULL || grouping->identity == NULL ||
-      grouping->pair_groups == NULL || grouping->chosen == NULL || grouping->skip == NULL ||
+      grouping->chosen_groups == NULL || grouping->chosen == NULL || grouping->skip == NULL ||
       grouping->order == NULL) {
     return qn_fail(err, QN_ERR_MEMORY, "no memory to group a batch of %lld rows", (long long)n_rows);
   }
@@ -224,9 +219,9 @@ static qn_status find_chosen(qn_grouping *grouping, int64_t n, qn_error *err) {
     QN_TRY(gather_column(grouping->key_columns[k], grouping->chosen, n, &grouping->chosen_columns[k], err));
     grouping->key_columns[k] = &grouping->chosen_columns[k];
   }
-  QN_TRY(add_keys(grouping, grouping->key_columns, n, grouping->pair_groups, err));
+  QN_TRY(add_keys(grouping, grouping->key_columns, n, grouping->chosen_groups, err));
   for (int64_t i = 0; i < n; i++) {
-    grouping->groups[grouping->chosen[i]] = grouping->pair_groups[i];
+    grouping->groups[grouping->chosen[i]] = grouping->chosen_groups[i];
   }
 
 done:
@@ -273,45 +268,6 @@ static uint8_t *skip_of_filter(qn_grouping *grouping, const qn_batch *rows, int 
   return grouping->skip;
 }
 
-// Also skips rows whose (group, value) has been there before. Rows that are skipped already must not enter
-// the table.
-static qn_status skip_known_pairs(qn_grouping *grouping, qn_group_table *pairs, const qn_column *argument,
-                                  const int32_t *groups, bool has_filter, qn_error *err) {
-  qn_status status = QN_OK;
-  const int64_t n_rows = argument->n_rows;
-  const qn_column group_column = {.type = QN_INT32, .n_rows = n_rows, .values = groups};
-  const qn_column *all[2] = {&group_column, argument};
-  qn_column kept[2] = {{0}, {0}};
-  int64_t n = 0;
-
-  for (int64_t row = 0; row < n_rows; row++) { // rows that count so far
-    grouping->pair_groups[n] = (int32_t)row;
-    n += !(has_filter && grouping->skip[row] != 0) && !qn_column_is_null(argument, row);
-    grouping->skip[row] = 1;
-  }
-  int32_t *rows = qn_memory_alloc(n * (int64_t)sizeof *rows);
-  QN_REQUIRE(rows != NULL, err, QN_ERR_MEMORY, "no memory for distinct values");
-  memcpy(rows, grouping->pair_groups, (size_t)n * sizeof *rows);
-  for (int c = 0; c < 2; c++) {
-    QN_TRY(gather_column(all[c], rows, n, &kept[c], err));
-  }
-  const qn_column *columns[2] = {&kept[0], &kept[1]};
-  int64_t next = qn_group_table_n_groups(pairs);
-  qn_hash_columns(columns, 2, n, grouping->hashes);
-  QN_TRY(qn_group_table_add(pairs, columns, grouping->hashes, n, grouping->pair_groups, err));
-  for (int64_t i = 0; i < n; i++) { // numbers are given in order of appearance: a new pair has the next one
-    const bool is_new = grouping->pair_groups[i] == next;
-    next += is_new;
-    grouping->skip[rows[i]] = !is_new;
-  }
-
-done:
-  qn_memory_free(rows);
-  qn_column_release(&kept[0]);
-  qn_column_release(&kept[1]);
-  return status;
-}
-
 static qn_status update_aggregates(qn_grouping *grouping, const qn_batch *rows, const int32_t *groups,
                                    int64_t n_groups, int64_t first_order, qn_error *err) {
   qn_status status = QN_OK;
@@ -321,12 +277,8 @@ static qn_status update_aggregates(qn_grouping *grouping, const qn_batch *rows, 
     const qn_plan_aggregate *aggregate = &node->aggregates[i];
     aggregate_state *state = &grouping->aggregates[i];
     const qn_column *argument = aggregate->argument < 0 ? NULL : &rows->columns[aggregate->argument];
-    uint8_t *skip = skip_of_filter(grouping, rows, aggregate->filter);
+    const uint8_t *skip = skip_of_filter(grouping, rows, aggregate->filter);
     int64_t *order = aggregate->kind == QN_AGG_FIRST ? grouping->order : NULL;
-    if (state->pairs != NULL && argument != NULL) {
-      QN_TRY(skip_known_pairs(grouping, state->pairs, argument, groups, skip != NULL, err));
-      skip = grouping->skip;
-    }
     for (int64_t row = 0; order != NULL && row < rows->n_rows; row++) {
       order[row] = first_order + row;
     }
@@ -400,8 +352,6 @@ int64_t qn_grouping_n_bytes(const qn_grouping *grouping) {
 
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     bytes += qn_accumulator_n_bytes(grouping->aggregates[i].accumulator);
-    bytes +=
-        grouping->aggregates[i].pairs == NULL ? 0 : qn_group_table_n_bytes(grouping->aggregates[i].pairs);
   }
   return bytes;
 }
@@ -483,8 +433,5 @@ void qn_grouping_clear(qn_grouping *grouping) {
   qn_key_codes_clear(grouping->codes);
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     qn_accumulator_clear(grouping->aggregates[i].accumulator);
-    if (grouping->aggregates[i].pairs != NULL) {
-      qn_group_table_clear(grouping->aggregates[i].pairs);
-    }
   }
 }

@@ -184,19 +184,10 @@ static bool must_spill(const reduce_op *state) {
          (bytes > budget / 3 || qn_memory_is_tight(bytes / 2));
 }
 
-static bool has_distinct(const qn_dataset *node) {
-  for (int i = 0; i < node->n_aggregates; i++) {
-    if (node->aggregates[i].is_distinct) {
-      return true;
-    }
-  }
-  return false;
-}
-
 static qn_status spill_if_needed(reduce_op *state, qn_spool **partitions, int level, qn_error *err) {
   qn_status status = QN_OK;
 
-  if (level <= MAX_LEVEL && must_spill(state) && !has_distinct(state->op.node)) {
+  if (level <= MAX_LEVEL && must_spill(state)) {
     QN_TRY(open_partitions(state, partitions, err));
     QN_TRY(spill_rows(state, partitions, level, err));
   }
@@ -358,11 +349,6 @@ qn_status qn_make_reduce(qn_run *run, const qn_dataset *node, qn_op *next, qn_op
 
   if (qn_comm_size(run->comm) == 1 || qn_plan_is_partitioned(input, node->keys, node->n_keys)) {
     return new_reduce(run, &complete_ops, node, next, out, err);
-  }
-  if (has_distinct(node)) { // values of a group must meet on one rank to be told apart
-    QN_TRY(new_reduce(run, &complete_ops, node, next, &final, err));
-    QN_TRY(qn_make_hash_exchange(run, input->schema, node->keys, node->n_keys, final, out, err));
-    goto done;
   }
   const int *keys = first_columns(run, node->n_keys);
   QN_REQUIRE(keys != NULL, err, QN_ERR_MEMORY, "no memory for an operator");
