@@ -14,6 +14,8 @@
 #include "kernel/hash_columns.h"
 #include "kernel/key_codes.h"
 
+enum { BATCH_BYTES = 4 << 20 }; // of states in one batch, about
+
 typedef struct aggregate_state {
   qn_accumulator *accumulator;
   int state_column; // where its state begins in the state schema
@@ -79,28 +81,46 @@ done:
   return status;
 }
 
-static qn_status make_accumulators(qn_grouping *grouping, qn_error *err) {
+static void free_groups(qn_grouping *grouping) {
+  for (int i = 0; grouping->aggregates != NULL && i < grouping->node->n_aggregates; i++) {
+    qn_accumulator_free(grouping->aggregates[i].accumulator);
+    grouping->aggregates[i].accumulator = NULL;
+  }
+  qn_group_table_free(grouping->table);
+  grouping->table = NULL;
+  qn_key_codes_free(grouping->codes);
+  grouping->codes = NULL;
+}
+
+// What holds the groups, empty.
+static qn_status make_groups(qn_grouping *grouping, qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = grouping->node;
+  qn_type *types = calloc((size_t)node->n_keys + 1, sizeof *types);
 
+  QN_REQUIRE(types != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
+  for (int k = 0; k < node->n_keys; k++) {
+    types[k] = node->inputs[0]->schema->fields[node->keys[k]].type;
+  }
+  QN_TRY(qn_group_table_new(types, node->n_keys, &grouping->table, err));
+  QN_TRY(qn_key_codes_new(types, node->n_keys, &grouping->codes, err));
   for (int i = 0; i < node->n_aggregates; i++) {
     const qn_plan_aggregate *aggregate = &node->aggregates[i];
-    const qn_type type = argument_type(node, aggregate);
-    QN_TRY(qn_accumulator_new(aggregate->kind, type, aggregate->parameter,
-                              &grouping->aggregates[i].accumulator, err));
     assert(!aggregate->is_distinct);
+    QN_TRY(qn_accumulator_new(aggregate->kind, argument_type(node, aggregate), aggregate->parameter,
+                              &grouping->aggregates[i].accumulator, err));
   }
 
 done:
+  free(types);
   return status;
 }
 
 qn_status qn_grouping_new(const qn_dataset *node, qn_grouping **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_grouping *grouping = calloc(1, sizeof *grouping);
-  qn_type *types = calloc((size_t)node->n_keys + 1, sizeof *types);
 
-  QN_REQUIRE(grouping != NULL && types != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
+  QN_REQUIRE(grouping != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
   grouping->node = node;
   grouping->aggregates = calloc((size_t)node->n_aggregates + 1, sizeof *grouping->aggregates);
   grouping->key_columns = calloc((size_t)node->n_keys + 1, sizeof *grouping->key_columns);
@@ -108,18 +128,12 @@ qn_status qn_grouping_new(const qn_dataset *node, qn_grouping **out, qn_error *e
   QN_REQUIRE(grouping->aggregates != NULL && grouping->key_columns != NULL &&
                  grouping->chosen_columns != NULL,
              err, QN_ERR_MEMORY, "no memory for aggregates");
-  for (int k = 0; k < node->n_keys; k++) {
-    types[k] = node->inputs[0]->schema->fields[node->keys[k]].type;
-  }
-  QN_TRY(qn_group_table_new(types, node->n_keys, &grouping->table, err));
-  QN_TRY(qn_key_codes_new(types, node->n_keys, &grouping->codes, err));
   QN_TRY(make_state_schema(grouping, err));
-  QN_TRY(make_accumulators(grouping, err));
+  QN_TRY(make_groups(grouping, err));
   *out = grouping;
   grouping = NULL;
 
 done:
-  free(types);
   qn_grouping_free(grouping);
   return status;
 }
@@ -128,11 +142,7 @@ void qn_grouping_free(qn_grouping *grouping) {
   if (grouping == NULL) {
     return;
   }
-  for (int i = 0; grouping->aggregates != NULL && i < grouping->node->n_aggregates; i++) {
-    qn_accumulator_free(grouping->aggregates[i].accumulator);
-  }
-  qn_group_table_free(grouping->table);
-  qn_key_codes_free(grouping->codes);
+  free_groups(grouping);
   qn_schema_free(grouping->state_schema);
   free(grouping->aggregates);
   free(grouping->key_columns);
@@ -321,6 +331,15 @@ done:
   return status;
 }
 
+void qn_grouping_hash_rows(qn_grouping *grouping, const qn_batch *rows, uint64_t *hashes) {
+  const qn_dataset *node = grouping->node;
+
+  for (int k = 0; k < node->n_keys; k++) {
+    grouping->key_columns[k] = &rows->columns[node->keys[k]];
+  }
+  qn_hash_columns(grouping->key_columns, node->n_keys, rows->n_rows, hashes);
+}
+
 qn_status qn_grouping_make_one(qn_grouping *grouping, qn_error *err) {
   qn_status status = QN_OK;
   int32_t group = 0;
@@ -354,6 +373,15 @@ int64_t qn_grouping_n_bytes(const qn_grouping *grouping) {
     bytes += qn_accumulator_n_bytes(grouping->aggregates[i].accumulator);
   }
   return bytes;
+}
+
+int64_t qn_grouping_n_fitting(const qn_grouping *grouping, int64_t first) {
+  const int64_t n_groups = qn_grouping_n_groups(grouping);
+  const int64_t n_left = n_groups - first;
+  const int64_t group_bytes = n_groups == 0 ? 0 : qn_grouping_n_bytes(grouping) / n_groups;
+  const int64_t n = BATCH_BYTES / (group_bytes + 1);
+  const int64_t most = n_left < QN_BATCH_ROWS ? n_left : QN_BATCH_ROWS;
+  return n >= most ? most : n < 1 ? 1 : n;
 }
 
 const uint64_t *qn_grouping_hashes(const qn_grouping *grouping) {
@@ -434,4 +462,9 @@ void qn_grouping_clear(qn_grouping *grouping) {
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     qn_accumulator_clear(grouping->aggregates[i].accumulator);
   }
+}
+
+qn_status qn_grouping_renew(qn_grouping *grouping, qn_error *err) {
+  free_groups(grouping);
+  return make_groups(grouping, err);
 }
