@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Groups and their accumulators. An aggregate over distinct values has a table of its own, of (group, value)
-// pairs: a row counts only if its pair is new.
+// Groups and their accumulators. Aggregates over distinct values are none of its business: the plan makes
+// them ordinary ones (plan/reduce_distinct.h).
 #include "exec/grouping.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
@@ -12,11 +12,13 @@
 #include "kernel/accumulate.h"
 #include "kernel/group_table.h"
 #include "kernel/hash_columns.h"
+#include "kernel/key_codes.h"
+
+enum { BATCH_BYTES = 4 << 20 }; // of states in one batch, about
 
 typedef struct aggregate_state {
   qn_accumulator *accumulator;
-  qn_group_table *pairs; // of a distinct aggregate, else NULL
-  int state_column;      // where its state begins in the state schema
+  int state_column; // where its state begins in the state schema
   int n_state_columns;
 } aggregate_state;
 
@@ -24,15 +26,18 @@ struct qn_grouping {
   const qn_dataset *node;
   qn_schema *state_schema;
   qn_group_table *table;
+  qn_key_codes *codes;           // a short way to the table's groups
   aggregate_state *aggregates;   // [node->n_aggregates]
   const qn_column **key_columns; // [n_keys + 1]
+  qn_column *chosen_columns;     // [n_keys + 1], empty but in find_chosen()
   qn_column *out_columns;        // room for the columns of a batch
   int n_out_columns;
   int64_t capacity; // rows that the arrays below have room for
   uint64_t *hashes;
   int32_t *groups;
   int32_t *identity; // 0, 1, 2, ...
-  int32_t *pair_groups;
+  int32_t *chosen_groups;
+  int32_t *chosen; // rows
   uint8_t *skip;
   int64_t *order;
 };
@@ -76,47 +81,59 @@ done:
   return status;
 }
 
-static qn_status make_accumulators(qn_grouping *grouping, qn_error *err) {
+static void free_groups(qn_grouping *grouping) {
+  for (int i = 0; grouping->aggregates != NULL && i < grouping->node->n_aggregates; i++) {
+    qn_accumulator_free(grouping->aggregates[i].accumulator);
+    grouping->aggregates[i].accumulator = NULL;
+  }
+  qn_group_table_free(grouping->table);
+  grouping->table = NULL;
+  qn_key_codes_free(grouping->codes);
+  grouping->codes = NULL;
+}
+
+// What holds the groups, empty.
+static qn_status make_groups(qn_grouping *grouping, qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = grouping->node;
+  qn_type *types = calloc((size_t)node->n_keys + 1, sizeof *types);
 
+  QN_REQUIRE(types != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
+  for (int k = 0; k < node->n_keys; k++) {
+    types[k] = node->inputs[0]->schema->fields[node->keys[k]].type;
+  }
+  QN_TRY(qn_group_table_new(types, node->n_keys, &grouping->table, err));
+  QN_TRY(qn_key_codes_new(types, node->n_keys, &grouping->codes, err));
   for (int i = 0; i < node->n_aggregates; i++) {
     const qn_plan_aggregate *aggregate = &node->aggregates[i];
-    const qn_type type = argument_type(node, aggregate);
-    QN_TRY(qn_accumulator_new(aggregate->kind, type, aggregate->parameter,
+    assert(!aggregate->is_distinct);
+    QN_TRY(qn_accumulator_new(aggregate->kind, argument_type(node, aggregate), aggregate->parameter,
                               &grouping->aggregates[i].accumulator, err));
-    if (aggregate->is_distinct) {
-      const qn_type pair[2] = {QN_INT32, type};
-      QN_TRY(qn_group_table_new(pair, 2, &grouping->aggregates[i].pairs, err));
-    }
   }
 
 done:
+  free(types);
   return status;
 }
 
 qn_status qn_grouping_new(const qn_dataset *node, qn_grouping **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_grouping *grouping = calloc(1, sizeof *grouping);
-  qn_type *types = calloc((size_t)node->n_keys + 1, sizeof *types);
 
-  QN_REQUIRE(grouping != NULL && types != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
+  QN_REQUIRE(grouping != NULL, err, QN_ERR_MEMORY, "no memory for aggregates");
   grouping->node = node;
   grouping->aggregates = calloc((size_t)node->n_aggregates + 1, sizeof *grouping->aggregates);
   grouping->key_columns = calloc((size_t)node->n_keys + 1, sizeof *grouping->key_columns);
-  QN_REQUIRE(grouping->aggregates != NULL && grouping->key_columns != NULL, err, QN_ERR_MEMORY,
-             "no memory for aggregates");
-  for (int k = 0; k < node->n_keys; k++) {
-    types[k] = node->inputs[0]->schema->fields[node->keys[k]].type;
-  }
-  QN_TRY(qn_group_table_new(types, node->n_keys, &grouping->table, err));
+  grouping->chosen_columns = calloc((size_t)node->n_keys + 1, sizeof *grouping->chosen_columns);
+  QN_REQUIRE(grouping->aggregates != NULL && grouping->key_columns != NULL &&
+                 grouping->chosen_columns != NULL,
+             err, QN_ERR_MEMORY, "no memory for aggregates");
   QN_TRY(make_state_schema(grouping, err));
-  QN_TRY(make_accumulators(grouping, err));
+  QN_TRY(make_groups(grouping, err));
   *out = grouping;
   grouping = NULL;
 
 done:
-  free(types);
   qn_grouping_free(grouping);
   return status;
 }
@@ -125,19 +142,17 @@ void qn_grouping_free(qn_grouping *grouping) {
   if (grouping == NULL) {
     return;
   }
-  for (int i = 0; grouping->aggregates != NULL && i < grouping->node->n_aggregates; i++) {
-    qn_accumulator_free(grouping->aggregates[i].accumulator);
-    qn_group_table_free(grouping->aggregates[i].pairs);
-  }
-  qn_group_table_free(grouping->table);
+  free_groups(grouping);
   qn_schema_free(grouping->state_schema);
   free(grouping->aggregates);
   free(grouping->key_columns);
+  free(grouping->chosen_columns);
   free(grouping->out_columns);
   qn_memory_free(grouping->hashes);
   qn_memory_free(grouping->groups);
   qn_memory_free(grouping->identity);
-  qn_memory_free(grouping->pair_groups);
+  qn_memory_free(grouping->chosen_groups);
+  qn_memory_free(grouping->chosen);
   qn_memory_free(grouping->skip);
   qn_memory_free(grouping->order);
   free(grouping);
@@ -160,11 +175,13 @@ static qn_status make_room(qn_grouping *grouping, int64_t n_rows, qn_error *err)
   grouping->hashes = renew(grouping->hashes, n_rows, sizeof *grouping->hashes);
   grouping->groups = renew(grouping->groups, n_rows, sizeof *grouping->groups);
   grouping->identity = renew(grouping->identity, n_rows, sizeof *grouping->identity);
-  grouping->pair_groups = renew(grouping->pair_groups, n_rows, sizeof *grouping->pair_groups);
+  grouping->chosen_groups = renew(grouping->chosen_groups, n_rows, sizeof *grouping->chosen_groups);
+  grouping->chosen = renew(grouping->chosen, n_rows, sizeof *grouping->chosen);
   grouping->skip = renew(grouping->skip, n_rows, sizeof *grouping->skip);
   grouping->order = renew(grouping->order, n_rows, sizeof *grouping->order);
   if (grouping->hashes == NULL || grouping->groups == NULL || grouping->identity == NULL ||
-      grouping->pair_groups == NULL || grouping->skip == NULL || grouping->order == NULL) {
+      grouping->chosen_groups == NULL || grouping->chosen == NULL || grouping->skip == NULL ||
+      grouping->order == NULL) {
     return qn_fail(err, QN_ERR_MEMORY, "no memory to group a batch of %lld rows", (long long)n_rows);
   }
   for (int64_t row = 0; row < n_rows; row++) {
@@ -174,18 +191,76 @@ static qn_status make_room(qn_grouping *grouping, int64_t n_rows, qn_error *err)
   return QN_OK;
 }
 
+static qn_status gather_column(const qn_column *column, const int32_t *rows, int64_t n, qn_column *out,
+                               qn_error *err) {
+  qn_status status = QN_OK;
+  qn_column_builder builder;
+
+  qn_column_builder_init(&builder, column->type);
+  QN_TRY(qn_column_builder_append_gather(&builder, column, rows, n, err));
+  QN_TRY(qn_column_builder_finish(&builder, out, err));
+
+done:
+  qn_column_builder_release(&builder);
+  return status;
+}
+
+// Groups of key columns by the table, and the short way to them for the next time.
+static qn_status add_keys(qn_grouping *grouping, const qn_column *const *keys, int64_t n_rows,
+                          int32_t *groups, qn_error *err) {
+  qn_status status = QN_OK;
+
+  qn_hash_columns(keys, grouping->node->n_keys, n_rows, grouping->hashes);
+  QN_TRY(qn_group_table_add(grouping->table, keys, grouping->hashes, n_rows, groups, err));
+  if (qn_key_codes_is_on(grouping->codes)) {
+    QN_TRY(qn_key_codes_learn(grouping->codes, keys, n_rows, groups, err));
+  }
+
+done:
+  return status;
+}
+
+// groups[] of the n rows that are chosen.
+static qn_status find_chosen(qn_grouping *grouping, int64_t n, qn_error *err) {
+  qn_status status = QN_OK;
+  const int n_keys = grouping->node->n_keys;
+
+  for (int k = 0; k < n_keys; k++) {
+    QN_TRY(gather_column(grouping->key_columns[k], grouping->chosen, n, &grouping->chosen_columns[k], err));
+    grouping->key_columns[k] = &grouping->chosen_columns[k];
+  }
+  QN_TRY(add_keys(grouping, grouping->key_columns, n, grouping->chosen_groups, err));
+  for (int64_t i = 0; i < n; i++) {
+    grouping->groups[grouping->chosen[i]] = grouping->chosen_groups[i];
+  }
+
+done:
+  for (int k = 0; k < n_keys; k++) {
+    qn_column_release(&grouping->chosen_columns[k]);
+  }
+  return status;
+}
+
 // groups[] of the rows, by the keys at `keys`.
 static qn_status find_groups(qn_grouping *grouping, const qn_batch *rows, const int *keys, qn_error *err) {
   qn_status status = QN_OK;
   const int n_keys = grouping->node->n_keys;
+  const int64_t n_rows = rows->n_rows;
+  int64_t n_unknown = n_rows;
 
-  QN_TRY(make_room(grouping, rows->n_rows, err));
+  QN_TRY(make_room(grouping, n_rows, err));
   for (int k = 0; k < n_keys; k++) {
     grouping->key_columns[k] = &rows->columns[keys == NULL ? k : keys[k]];
   }
-  qn_hash_columns(grouping->key_columns, n_keys, rows->n_rows, grouping->hashes);
-  QN_TRY(qn_group_table_add(grouping->table, grouping->key_columns, grouping->hashes, rows->n_rows,
-                            grouping->groups, err));
+  if (qn_key_codes_is_on(grouping->codes)) {
+    n_unknown =
+        qn_key_codes_find(grouping->codes, grouping->key_columns, n_rows, grouping->groups, grouping->chosen);
+  }
+  if (2 * n_unknown > n_rows) {
+    QN_TRY(add_keys(grouping, grouping->key_columns, n_rows, grouping->groups, err));
+  } else if (n_unknown > 0) {
+    QN_TRY(find_chosen(grouping, n_unknown, err));
+  }
 
 done:
   return status;
@@ -203,50 +278,6 @@ static uint8_t *skip_of_filter(qn_grouping *grouping, const qn_batch *rows, int 
   return grouping->skip;
 }
 
-// Also skips rows whose (group, value) has been there before. Rows that are skipped already must not enter
-// the table.
-static qn_status skip_known_pairs(qn_grouping *grouping, qn_group_table *pairs, const qn_column *argument,
-                                  const int32_t *groups, bool has_filter, qn_error *err) {
-  qn_status status = QN_OK;
-  const int64_t n_rows = argument->n_rows;
-  const qn_column group_column = {.type = QN_INT32, .n_rows = n_rows, .values = groups};
-  const qn_column *all[2] = {&group_column, argument};
-  qn_column kept[2] = {{0}, {0}};
-  qn_column_builder builder = {0};
-  int64_t n = 0;
-
-  for (int64_t row = 0; row < n_rows; row++) { // rows that count so far
-    grouping->pair_groups[n] = (int32_t)row;
-    n += !(has_filter && grouping->skip[row] != 0) && !qn_column_is_null(argument, row);
-    grouping->skip[row] = 1;
-  }
-  int32_t *rows = qn_memory_alloc(n * (int64_t)sizeof *rows);
-  QN_REQUIRE(rows != NULL, err, QN_ERR_MEMORY, "no memory for distinct values");
-  memcpy(rows, grouping->pair_groups, (size_t)n * sizeof *rows);
-  for (int c = 0; c < 2; c++) {
-    qn_column_builder_init(&builder, all[c]->type);
-    QN_TRY(qn_column_builder_append_gather(&builder, all[c], rows, n, err));
-    QN_TRY(qn_column_builder_finish(&builder, &kept[c], err));
-    qn_column_builder_release(&builder);
-  }
-  const qn_column *columns[2] = {&kept[0], &kept[1]};
-  int64_t next = qn_group_table_n_groups(pairs);
-  qn_hash_columns(columns, 2, n, grouping->hashes);
-  QN_TRY(qn_group_table_add(pairs, columns, grouping->hashes, n, grouping->pair_groups, err));
-  for (int64_t i = 0; i < n; i++) { // numbers are given in order of appearance: a new pair has the next one
-    const bool is_new = grouping->pair_groups[i] == next;
-    next += is_new;
-    grouping->skip[rows[i]] = !is_new;
-  }
-
-done:
-  qn_memory_free(rows);
-  qn_column_builder_release(&builder);
-  qn_column_release(&kept[0]);
-  qn_column_release(&kept[1]);
-  return status;
-}
-
 static qn_status update_aggregates(qn_grouping *grouping, const qn_batch *rows, const int32_t *groups,
                                    int64_t n_groups, int64_t first_order, qn_error *err) {
   qn_status status = QN_OK;
@@ -256,12 +287,8 @@ static qn_status update_aggregates(qn_grouping *grouping, const qn_batch *rows, 
     const qn_plan_aggregate *aggregate = &node->aggregates[i];
     aggregate_state *state = &grouping->aggregates[i];
     const qn_column *argument = aggregate->argument < 0 ? NULL : &rows->columns[aggregate->argument];
-    uint8_t *skip = skip_of_filter(grouping, rows, aggregate->filter);
+    const uint8_t *skip = skip_of_filter(grouping, rows, aggregate->filter);
     int64_t *order = aggregate->kind == QN_AGG_FIRST ? grouping->order : NULL;
-    if (state->pairs != NULL && argument != NULL) {
-      QN_TRY(skip_known_pairs(grouping, state->pairs, argument, groups, skip != NULL, err));
-      skip = grouping->skip;
-    }
     for (int64_t row = 0; order != NULL && row < rows->n_rows; row++) {
       order[row] = first_order + row;
     }
@@ -304,6 +331,15 @@ done:
   return status;
 }
 
+void qn_grouping_hash_rows(qn_grouping *grouping, const qn_batch *rows, uint64_t *hashes) {
+  const qn_dataset *node = grouping->node;
+
+  for (int k = 0; k < node->n_keys; k++) {
+    grouping->key_columns[k] = &rows->columns[node->keys[k]];
+  }
+  qn_hash_columns(grouping->key_columns, node->n_keys, rows->n_rows, hashes);
+}
+
 qn_status qn_grouping_make_one(qn_grouping *grouping, qn_error *err) {
   qn_status status = QN_OK;
   int32_t group = 0;
@@ -331,14 +367,21 @@ int64_t qn_grouping_n_groups(const qn_grouping *grouping) {
 }
 
 int64_t qn_grouping_n_bytes(const qn_grouping *grouping) {
-  int64_t bytes = qn_group_table_n_bytes(grouping->table);
+  int64_t bytes = qn_group_table_n_bytes(grouping->table) + qn_key_codes_n_bytes(grouping->codes);
 
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     bytes += qn_accumulator_n_bytes(grouping->aggregates[i].accumulator);
-    bytes +=
-        grouping->aggregates[i].pairs == NULL ? 0 : qn_group_table_n_bytes(grouping->aggregates[i].pairs);
   }
   return bytes;
+}
+
+int64_t qn_grouping_n_fitting(const qn_grouping *grouping, int64_t first) {
+  const int64_t n_groups = qn_grouping_n_groups(grouping);
+  const int64_t n_left = n_groups - first;
+  const int64_t group_bytes = n_groups == 0 ? 0 : qn_grouping_n_bytes(grouping) / n_groups;
+  const int64_t n = BATCH_BYTES / (group_bytes + 1);
+  const int64_t most = n_left < QN_BATCH_ROWS ? n_left : QN_BATCH_ROWS;
+  return n >= most ? most : n < 1 ? 1 : n;
 }
 
 const uint64_t *qn_grouping_hashes(const qn_grouping *grouping) {
@@ -415,10 +458,13 @@ done:
 
 void qn_grouping_clear(qn_grouping *grouping) {
   qn_group_table_clear(grouping->table);
+  qn_key_codes_clear(grouping->codes);
   for (int i = 0; i < grouping->node->n_aggregates; i++) {
     qn_accumulator_clear(grouping->aggregates[i].accumulator);
-    if (grouping->aggregates[i].pairs != NULL) {
-      qn_group_table_clear(grouping->aggregates[i].pairs);
-    }
   }
+}
+
+qn_status qn_grouping_renew(qn_grouping *grouping, qn_error *err) {
+  free_groups(grouping);
+  return make_groups(grouping, err);
 }

@@ -22,6 +22,8 @@ qn_status qn_grouping_merge(qn_grouping *grouping, const qn_batch *states, qn_er
 /// Raw rows as states of one row each, without grouping them.
 qn_status qn_grouping_wrap(qn_grouping *grouping, const qn_batch *rows, int64_t first_order, qn_batch **out,
                            qn_error *err);
+/// hashes[i]: of the key of row i, as exchanges take it.
+void qn_grouping_hash_rows(qn_grouping *grouping, const qn_batch *rows, uint64_t *hashes);
 /// One group more if there is none yet, for aggregates over no rows at all.
 qn_status qn_grouping_make_one(qn_grouping *grouping, qn_error *err);
 int64_t qn_grouping_n_groups(const qn_grouping *grouping);
@@ -33,5 +35,10 @@ qn_status qn_grouping_results(const qn_grouping *grouping, int64_t first, int64_
                               qn_error *err);
 /// The hash of each group's key, [n_groups].
 const uint64_t *qn_grouping_hashes(const qn_grouping *grouping);
-/// Forgets all groups.
+/// How many groups from `first` on may go into one batch of states: at most QN_BATCH_ROWS, fewer where states
+/// are large (some MiB together).
+int64_t qn_grouping_n_fitting(const qn_grouping *grouping, int64_t first);
+/// Forgets all groups, keeps the memory for the next ones.
 void qn_grouping_clear(qn_grouping *grouping);
+/// Forgets all groups and gives their memory back.
+qn_status qn_grouping_renew(qn_grouping *grouping, qn_error *err);

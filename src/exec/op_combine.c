@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "exec/drain_sorter.h"
 #include "exec/pair_combiner.h"
 #include "exec/run.h"
 #include "exec/sorter.h"
@@ -92,8 +93,9 @@ static qn_status push_final(qn_op *op, const qn_batch *batch, qn_error *err) {
 
 // Combines a sorted batch together with the row carried over; all but its last row go on, that one is
 // carried.
-static qn_status combine_batch(combine_op *state, const qn_batch *batch, qn_error *err) {
+static qn_status combine_batch(void *ctx, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
+  combine_op *state = ctx;
   qn_batch *with_carry = NULL;
   qn_batch *combined = NULL;
   qn_batch *done_rows = NULL;
@@ -120,26 +122,14 @@ done:
 static qn_status finish_final(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
   combine_op *state = (combine_op *)op;
-  qn_batch *batch = NULL;
 
-  QN_TRY(qn_sorter_finish(state->sorter, err));
-  for (;;) {
-    QN_TRY(qn_sorter_next(state->sorter, &batch, err));
-    if (batch == NULL) {
-      break;
-    }
-    QN_TRY(combine_batch(state, batch, err));
-    qn_batch_free(batch);
-    batch = NULL;
-    QN_TRY(qn_comm_poll(op->run->comm, err));
-  }
+  QN_TRY(qn_drain_sorter(state->sorter, op->run->comm, combine_batch, state, err));
   if (state->carry != NULL) {
     QN_TRY(qn_op_push(op->next, state->carry, err));
   }
   QN_TRY(qn_op_finish(op->next, err));
 
 done:
-  qn_batch_free(batch);
   return status;
 }
 

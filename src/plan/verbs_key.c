@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "plan/columns.h"
 #include "plan/plan.h"
+#include "plan/reduce_distinct.h"
 
 static bool is_blank(const char *text) {
   return text == NULL || text[strspn(text, " \t\n")] == '\0';
@@ -206,45 +207,35 @@ done:
   return status;
 }
 
-// If all aggregates are over the distinct values of the same expression, the pairs of key and value are made
-// distinct first, which every rank does for its own rows before anything is sent; then the aggregates are
-// ordinary ones.
-static qn_status lift_distinct(const qn_aggregate *bound, int n, int n_keys, qn_plan_aggregate *planned,
-                               const qn_dataset **input, qn_error *err) {
-  qn_status status = QN_OK;
-  bool can_lift = n > 0;
-  bool has_distinct = false;
-  bool has_first = false;
-  int *columns = qn_arena_alloc(&(*input)->plan->arena, (int64_t)sizeof *columns * (n_keys + 1));
+static bool is_same_text(const qn_expr *a, const qn_expr *b) {
+  return a == NULL || b == NULL ? a == b : strcmp(qn_expr_text(a), qn_expr_text(b)) == 0;
+}
 
-  QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
-  for (int i = 0; i < n; i++) {
-    planned[i].is_distinct = bound[i].is_distinct;
-    has_distinct = has_distinct || bound[i].is_distinct;
-    has_first = has_first || bound[i].kind == QN_AGG_FIRST;
-    can_lift = can_lift && bound[i].is_distinct && bound[i].filter == NULL &&
-               strcmp(qn_expr_text(bound[i].argument), qn_expr_text(bound[0].argument)) == 0;
-  }
-  QN_REQUIRE(
-      !has_distinct || !has_first, err, QN_ERR_ARG,
-      "reduce: first() together with an aggregate of distinct values; make it two reduces and join them");
-  if (!can_lift) {
-    goto done;
-  }
-  for (int k = 0; k <= n_keys; k++) {
-    columns[k] = k; // the keys and the first aggregate's argument
-  }
-  QN_TRY(qn_plan_keep_columns(*input, columns, n_keys + 1, input, err));
-  qn_dataset *distinct = qn_distinct((qn_dataset *)(uintptr_t)*input, NULL);
-  QN_REQUIRE(distinct != NULL && distinct->status == QN_OK, err, QN_ERR_MEMORY, "no memory for a plan node");
-  *input = distinct;
-  for (int i = 0; i < n; i++) {
-    planned[i].argument = n_keys;
-    planned[i].is_distinct = false;
-  }
+// The classes of qn_plan_reduce_distinct(); how many there are.
+static int find_classes(const qn_aggregate *bound, int n, int *classes) {
+  int n_classes = 0;
 
-done:
-  return status;
+  for (int i = 0; i < n; i++) {
+    classes[i] = 0;
+    for (int j = 0; j < i && bound[i].is_distinct && classes[i] == 0; j++) {
+      const bool is_same = bound[j].is_distinct && is_same_text(bound[i].argument, bound[j].argument) &&
+                           is_same_text(bound[i].filter, bound[j].filter);
+      classes[i] = is_same ? classes[j] : 0;
+    }
+    if (bound[i].is_distinct && classes[i] == 0) {
+      classes[i] = ++n_classes;
+    }
+  }
+  return n_classes;
+}
+
+static bool has_first(const qn_aggregate *bound, int n) {
+  for (int i = 0; i < n; i++) {
+    if (bound[i].kind == QN_AGG_FIRST) {
+      return true;
+    }
+  }
+  return false;
 }
 
 static qn_status plan_reduce(const qn_dataset *in, const char *keys, const char *aggregates, const char *text,
@@ -265,31 +256,25 @@ static qn_status plan_reduce(const qn_dataset *in, const char *keys, const char 
   }
   QN_REQUIRE(n_keys + n > 0, err, QN_ERR_ARG, "reduce: neither keys nor aggregates are given");
   qn_plan_aggregate *planned = qn_arena_alloc(arena, (int64_t)sizeof *planned * (n + 1));
-  int *columns = qn_arena_alloc(arena, (int64_t)sizeof *columns * (n_keys + 1));
-  qn_field *fields = qn_arena_alloc(arena, (int64_t)sizeof *fields * (n_keys + n));
-  QN_REQUIRE(planned != NULL && columns != NULL && fields != NULL, err, QN_ERR_MEMORY,
-             "no memory for a plan node");
-  QN_TRY(reduce_input(in, key_exprs, n_keys, bound, n, planned, &input, err));
-  QN_TRY(lift_distinct(bound, n, n_keys, planned, &input, err));
-  for (int k = 0; k < n_keys; k++) {
-    columns[k] = k;
-    fields[k] = input->schema->fields[k];
-  }
+  int *classes = qn_arena_alloc(arena, (int64_t)sizeof *classes * (n + 1));
+  QN_REQUIRE(planned != NULL && classes != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
   for (int i = 0; i < n; i++) {
     planned[i].name = bound[i].name;
     planned[i].kind = bound[i].kind;
+    planned[i].is_distinct = bound[i].is_distinct;
     planned[i].parameter = bound[i].parameter;
     planned[i].type = bound[i].type;
-    fields[n_keys + i] = (qn_field){.name = (char *)(uintptr_t)bound[i].name, .type = bound[i].type};
   }
-  qn_dataset *node = qn_plan_node(in->plan, QN_NODE_REDUCE, input, NULL, text);
-  QN_REQUIRE(node != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
-  node->keys = columns;
-  node->n_keys = n_keys;
-  node->aggregates = planned;
-  node->n_aggregates = n;
-  QN_TRY(qn_schema_new(fields, n_keys + n, &node->schema, err));
-  *out = node;
+  QN_TRY(reduce_input(in, key_exprs, n_keys, bound, n, planned, &input, err));
+  const int n_classes = find_classes(bound, n, classes);
+  QN_REQUIRE(
+      n_classes == 0 || !has_first(bound, n), err, QN_ERR_ARG,
+      "reduce: first() together with an aggregate of distinct values; make it two reduces and join them");
+  if (n_classes == 0) {
+    QN_TRY(qn_plan_reduce_node(input, n_keys, planned, n, text, out, err));
+  } else {
+    QN_TRY(qn_plan_reduce_distinct(input, n_keys, planned, classes, n, n_classes, text, out, err));
+  }
 
 done:
   return status;
