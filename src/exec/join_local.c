@@ -3,11 +3,14 @@
 #include "exec/join_local.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
 #include "exec/join_spill.h"
 #include "exec/spool.h"
+
+enum { MARKS_PER_WORD = 4, MARK_BITS = 16, MOST_MARKS = (1 << MARK_BITS) - 1 }; // as many ranks at most
 
 struct qn_join_local {
   qn_run *run;
@@ -120,7 +123,8 @@ done:
   return status;
 }
 
-qn_status qn_join_local_probe_early(qn_join_local *local, qn_error *err) {
+// For so long they would have been joined within the joining of others.
+static qn_status probe_early(qn_join_local *local, qn_error *err) {
   qn_status status = QN_OK;
 
   if (local->early != NULL) {
@@ -133,10 +137,51 @@ done:
   return status;
 }
 
+// Adds up marks of all ranks, four a number, and leaves to this rank those of its part of the rows.
+static qn_status add_marks(qn_comm *comm, uint8_t *marks, int64_t n_rows, uint8_t done, int64_t *words,
+                           qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n_words = (n_rows + MARKS_PER_WORD - 1) / MARKS_PER_WORD;
+  const int64_t rank = qn_comm_rank(comm), n_ranks = qn_comm_size(comm);
+
+  memset(words, 0, (size_t)n_words * sizeof *words);
+  for (int64_t row = 0; row < n_rows; row++) {
+    words[row / MARKS_PER_WORD] += (int64_t)marks[row] << (row % MARKS_PER_WORD * MARK_BITS);
+  }
+  QN_TRY(qn_comm_reduce_int64(comm, QN_SUM, words, n_words, err));
+  for (int64_t row = 0; row < n_rows; row++) {
+    const bool is_own = row >= n_rows * rank / n_ranks && row < n_rows * (rank + 1) / n_ranks;
+    const uint64_t sum = (uint64_t)words[row / MARKS_PER_WORD] >> (row % MARKS_PER_WORD * MARK_BITS);
+    marks[row] = is_own ? (sum & MOST_MARKS) != 0 : done;
+  }
+
+done:
+  return status;
+}
+
+qn_status qn_join_local_combine(qn_join_local *local, qn_error *err) {
+  qn_status status = QN_OK;
+  int64_t n_rows = 0;
+  int64_t *words = NULL;
+
+  QN_TRY(probe_early(local, err));
+  uint8_t *marks = local->table == NULL ? NULL : qn_join_table_marks(local->table, &n_rows);
+  if (marks == NULL) {
+    goto done;
+  }
+  words = qn_memory_alloc((n_rows / MARKS_PER_WORD + 1) * (int64_t)sizeof *words);
+  QN_REQUIRE(words != NULL, err, QN_ERR_MEMORY, "no memory to join %lld rows", (long long)n_rows);
+  QN_TRY(add_marks(local->run->comm, marks, n_rows, local->output->kind != QN_JOIN_SEMI, words, err));
+
+done:
+  qn_memory_free(words);
+  return status;
+}
+
 qn_status qn_join_local_finish(qn_join_local *local, qn_error *err) {
   qn_status status = QN_OK;
 
-  QN_TRY(qn_join_local_probe_early(local, err));
+  QN_TRY(probe_early(local, err));
   if (local->table != NULL) {
     QN_TRY(qn_join_table_finish(local->table, err));
   } else {
@@ -151,6 +196,6 @@ done:
   return status;
 }
 
-qn_join_table *qn_join_local_table(qn_join_local *local) {
-  return local->table;
+const char *qn_join_local_kind(const qn_join_local *local) {
+  return local->table != NULL ? qn_join_table_kind(local->table) : "partitions on disk";
 }
