@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every rank gathers the same messages and draws the same conclusions, so nothing else is agreed on. A key is
-// heavy if its rows alone are a thirty-second of a rank's share.
+// heavy if its rows alone are a sixty-fourth of a rank's share.
 #include "exec/join_choice.h"
 
 #include <stdlib.h>
@@ -15,13 +15,14 @@
 enum {
   SMALL_BYTES = 8 << 20,   // a side of so many bytes goes to all ranks
   MOST_COMBINED = 1 << 20, // shared build rows whose partners all ranks have to tell each other
-  SHARES = 32,             // a heavy key has this part of a rank's rows
+  SHARES = 64,             // a heavy key has this part of a rank's rows
   LEAST_HEAVY = 64,        // rows
-  COUNTERS_PER_RANK = 256,
-  MOST_COUNTERS = 16384,
+  COUNTERS_PER_RANK = 512,
+  MOST_COUNTERS = 32768,
   SAMPLE_KEYS = 4096,
   LEAST_COMPARED = 64, // keys, to believe what a comparison says
-  BLOCK_ROWS = 512,    // of a batch that are hashed where not all are
+  MORE_TO_COME = 4,
+  BLOCK_ROWS = 512, // of a batch that are hashed where not all are
   BLOCKS = 8
 };
 
@@ -128,6 +129,7 @@ typedef struct seen_sizes {
 
 typedef struct seen {
   seen_sizes sizes;
+  int64_t most_rows[2]; // of a rank
   qn_join_sampler sides[2];
 } seen;
 
@@ -159,6 +161,8 @@ static qn_status add_seen(seen *all, const uint8_t *data, int64_t n_bytes, qn_er
   memcpy(&sizes, data, sizeof sizes);
   for (int side = 0; side < 2; side++) {
     all->sizes.n_rows[side] += sizes.n_rows[side];
+    all->most_rows[side] =
+        sizes.n_rows[side] > all->most_rows[side] ? sizes.n_rows[side] : all->most_rows[side];
     all->sizes.n_bytes[side] += sizes.n_bytes[side];
     all->sizes.is_whole[side] &= sizes.is_whole[side];
     QN_TRY(qn_key_sketch_merge(all->sides[side].sketch, data + at, n_bytes - at, &size, err));
@@ -228,6 +232,7 @@ typedef struct heavy_plan {
   int64_t least[2]; // rows that make a key of a side heavy
   bool can_spread;
   int64_t shared_rows; // so far
+  int n_stuck;         // heavy build keys that all go home
   int n_heavy;
   qn_join_choice *choice;
 } heavy_plan;
@@ -265,6 +270,7 @@ static qn_join_route route_of(heavy_plan *plan, uint64_t hash) {
     plan->shared_rows = shared_rows;
     return QN_ROUTE_SHARED;
   }
+  plan->n_stuck += is_heavy_build;
   return QN_ROUTE_HOME;
 }
 
@@ -325,21 +331,50 @@ done:
   return status;
 }
 
+// Finds routes; where heavy keys of the build side cannot be spread, but could on the other side, that is
+// built.
+static qn_status plan_heavy(const qn_dataset *node, const seen *all, int n_ranks, qn_join_choice *choice,
+                            qn_error *err) {
+  qn_status status = QN_OK;
+  heavy_plan plan = {.node = node,
+                     .all = all,
+                     .build = choice->build_side,
+                     .can_spread = can_spread(node, choice->build_side),
+                     .choice = choice};
+
+  QN_TRY(choose_routes(&plan, n_ranks, err));
+  if (plan.n_stuck > 0 && all->sizes.is_whole[1 - plan.build] && can_spread(node, 1 - plan.build)) {
+    qn_join_choice_release(choice);
+    choice->build_side = 1 - plan.build;
+    plan = (heavy_plan){
+        .node = node, .all = all, .build = choice->build_side, .can_spread = true, .choice = choice};
+    QN_TRY(choose_routes(&plan, n_ranks, err));
+  }
+
+done:
+  return status;
+}
+
 // --- Bloom filter
 
-// The filters of all ranks go to all; it pays if that is little against the rows that need not be sent.
-static int64_t choose_bloom(const seen *all, int build, int n_ranks) {
+// The filters of all ranks go to all; it pays if that is little against the rows that need not be sent. Rows
+// that come out though they are not sent do so where they are, which is only fair if that is evenly.
+static int64_t choose_bloom(const seen *all, const qn_dataset *node, int build, int n_ranks) {
+  const int probe = 1 - build;
+  const bool is_even = all->most_rows[probe] * n_ranks <= all->sizes.n_rows[probe] / 8 * 9;
   int64_t n_shared = 0, n_compared = 0;
   const int64_t n_keys = qn_key_sample_n_distinct(all->sides[build].keys);
   const int64_t n_blocks = qn_bloom_n_blocks(n_keys / n_ranks + n_keys / n_ranks / 4 + 64);
   const int64_t n_bytes = n_blocks * (int64_t)sizeof(qn_bloom_block) * n_ranks;
 
-  qn_key_sample_compare(all->sides[1 - build].keys, all->sides[build].keys, &n_shared, &n_compared);
-  if (n_compared < LEAST_COMPARED || n_shared * 5 > n_compared * 3 ||
-      (qn_memory_budget() > 0 && n_bytes > qn_memory_budget() / 16)) {
+  qn_key_sample_compare(all->sides[probe].keys, all->sides[build].keys, &n_shared, &n_compared);
+  if ((qn_join_settles(node->join_kind, probe) && !is_even) || n_compared < LEAST_COMPARED ||
+      n_shared * 5 > n_compared * 3 || (qn_memory_budget() > 0 && n_bytes > qn_memory_budget() / 16)) {
     return 0;
   }
-  const int64_t saved = all->sizes.n_bytes[1 - build] / n_compared * (n_compared - n_shared);
+  // More rows than have been seen will come; how many is not known.
+  const int64_t n_probe_bytes = all->sizes.n_bytes[probe] * (all->sizes.is_whole[probe] ? 1 : MORE_TO_COME);
+  const int64_t saved = n_probe_bytes / n_compared * (n_compared - n_shared);
   return n_bytes * n_ranks <= saved ? n_blocks : 0;
 }
 
@@ -362,14 +397,10 @@ qn_status qn_join_choose(const qn_run *run, const qn_dataset *node, int first,
   }
   choice.is_broadcast = pays_to_broadcast(node, &all.sizes, choice.build_side, n_ranks);
   if (n_ranks > 1 && !choice.is_broadcast) {
-    heavy_plan plan = {.node = node,
-                       .all = &all,
-                       .build = choice.build_side,
-                       .can_spread = can_spread(node, choice.build_side),
-                       .choice = &choice};
-    QN_TRY(choose_routes(&plan, n_ranks, err));
+    QN_TRY(plan_heavy(node, &all, n_ranks, &choice, err));
     // Only of the side that is read first all keys have been seen.
-    choice.n_bloom_blocks = choice.build_side == first ? choose_bloom(&all, choice.build_side, n_ranks) : 0;
+    choice.n_bloom_blocks =
+        choice.build_side == first ? choose_bloom(&all, node, choice.build_side, n_ranks) : 0;
   }
   *out = choice;
   choice = (qn_join_choice){0};

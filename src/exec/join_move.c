@@ -13,8 +13,7 @@
 #include "column/builder.h"
 #include "kernel/hash_columns.h"
 
-// What becomes of a row, beside the routes: it comes out, or is kept, without a partner on this rank; or it
-// is of no use.
+// What becomes of a row, beside the routes: it comes out without a partner on this rank, or it is of no use.
 enum { STAYS = QN_N_ROUTES, DROPPED, N_FATES };
 
 enum {
@@ -41,6 +40,7 @@ struct qn_join_move {
   qn_bloom_block *own_bloom;   // of the build rows that came here; or NULL
   const qn_bloom_block *bloom; // [ranks][n_bloom_blocks], or NULL
   int64_t n_tested, n_passed;
+  int32_t next_null; // the rank that the next row with a null key goes to
   // room for the rows of a batch
   int64_t capacity;
   uint64_t *hashes;
@@ -182,6 +182,7 @@ qn_status qn_join_move_new(qn_run *run, const qn_dataset *node, const qn_join_ch
     move->receivers[route] = (receiver){.move = move, .local = locals[route]};
   }
   move->columns = calloc((size_t)node->n_keys + 1, sizeof *move->columns);
+  move->next_null = qn_comm_rank(run->comm);
   move->dealt = calloc((size_t)n_heavy + 1, sizeof *move->dealt);
   QN_REQUIRE(move->columns != NULL && move->dealt != NULL, err, QN_ERR_MEMORY, "no memory for a join");
   for (int i = 0; i < n_heavy; i++) { // ranks begin at different places
@@ -253,14 +254,18 @@ static qn_status make_room(qn_join_move *move, int64_t n_rows, qn_error *err) {
 
 // --- The fate of each row
 
+// Rows with a null key have no partner; if they come out, then evenly on all ranks.
 static bool mark_nulls(qn_join_move *move, int64_t n_rows) {
-  const uint8_t fate = move->settles ? STAYS : DROPPED;
+  const int n_ranks = qn_comm_size(move->run->comm);
   bool has_nulls = false;
   for (int k = 0; k < move->node->n_keys; k++) {
-    const qn_column *column = move->columns[k];
-    has_nulls |= column->n_nulls > 0;
-    for (int64_t row = 0; column->n_nulls > 0 && row < n_rows; row++) {
-      move->fates[row] = qn_column_is_null(column, row) ? fate : move->fates[row];
+    has_nulls |= move->columns[k]->n_nulls > 0;
+  }
+  for (int64_t row = 0; has_nulls && row < n_rows; row++) {
+    if (has_null_key(move, row)) {
+      move->fates[row] = move->settles ? QN_ROUTE_HOME : DROPPED;
+      move->destinations[row] = move->next_null;
+      move->next_null = move->next_null + 1 == n_ranks ? 0 : move->next_null + 1;
     }
   }
   return has_nulls;
@@ -272,7 +277,7 @@ static bool mark_heavy(qn_join_move *move, int64_t n_rows) {
   for (int64_t row = 0; move->choice->n_slots > 0 && row < n_rows; row++) {
     int32_t place = 0;
     const qn_join_route route = qn_join_route_of(move->choice, move->hashes[row], &place);
-    if (route != QN_ROUTE_HOME && move->fates[row] == QN_ROUTE_HOME) {
+    if (route != QN_ROUTE_HOME) {
       move->fates[row] = (uint8_t)route;
       move->destinations[row] = move->dealt[place];
       move->dealt[place] = move->dealt[place] + 1 == n_ranks ? 0 : move->dealt[place] + 1;
@@ -282,7 +287,8 @@ static bool mark_heavy(qn_join_move *move, int64_t n_rows) {
   return n_heavy > 0;
 }
 
-// Rows for other ranks whose key is not there.
+// Rows whose key is not on the rank they would go to. Those that come out all the same may as well go to this
+// one.
 static bool mark_filtered(qn_join_move *move, int64_t n_rows) {
   const int64_t n_blocks = move->choice->n_bloom_blocks;
   const int own = qn_comm_rank(move->run->comm);
@@ -294,7 +300,7 @@ static bool mark_filtered(qn_join_move *move, int64_t n_rows) {
   }
   for (int64_t row = 0; row < n_rows; row++) {
     const int32_t to = move->destinations[row];
-    if (move->fates[row] == QN_ROUTE_HOME && to != own) {
+    if (move->fates[row] == QN_ROUTE_HOME && (to != own || !move->settles)) {
       n_tested++;
       if (!qn_bloom_test(move->bloom + to * n_blocks, n_blocks, move->hashes[row])) {
         move->fates[row] = fate;
@@ -319,9 +325,9 @@ static bool mark_rows(qn_join_move *move, const qn_batch *batch) {
     move->destinations[row] = qn_hash_to_range(move->hashes[row], n_ranks);
   }
   memset(move->fates, QN_ROUTE_HOME, (size_t)batch->n_rows);
-  const bool has_nulls = mark_nulls(move, batch->n_rows);
   const bool has_heavy = mark_heavy(move, batch->n_rows);
-  return mark_filtered(move, batch->n_rows) || has_nulls || has_heavy;
+  const bool has_filtered = mark_filtered(move, batch->n_rows);
+  return mark_nulls(move, batch->n_rows) || has_heavy || has_filtered;
 }
 
 // --- Sending
@@ -350,11 +356,10 @@ done:
 static qn_status send_part(qn_join_move *move, int fate, const qn_batch *batch, const int32_t *destinations,
                            qn_error *err) {
   const int rank = qn_comm_rank(move->run->comm);
-  if (fate == STAYS) {
-    return move->is_build ? qn_join_local_add(move->receivers[QN_ROUTE_HOME].local, batch, err)
-                          : qn_exchange_send(move->exchanges[QN_ROUTE_HOME], batch, rank, err);
-  }
   if (!move->is_build) {
+    if (fate == STAYS) {
+      return qn_exchange_send(move->exchanges[QN_ROUTE_HOME], batch, rank, err);
+    }
     return fate == QN_ROUTE_SPREAD
                ? send_to_each(move->exchanges[QN_ROUTE_HOME], batch, rank, qn_comm_size(move->run->comm), err)
                : qn_exchange_scatter(move->exchanges[QN_ROUTE_HOME], batch, destinations, err);
