@@ -402,6 +402,8 @@ qn_status qn_join_choose(const qn_run *run, const qn_dataset *node, int first,
     choice.n_bloom_blocks =
         choice.build_side == first ? choose_bloom(&all, node, choice.build_side, n_ranks) : 0;
   }
+  choice.n_build_rows = all.sizes.n_rows[choice.build_side];
+  choice.n_build_bytes = all.sizes.n_bytes[choice.build_side];
   *out = choice;
   choice = (qn_join_choice){0};
 

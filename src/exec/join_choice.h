@@ -48,7 +48,8 @@ typedef struct qn_join_choice {
   qn_route_of_key *routes; // [n_slots], by hash; for the heavy keys
   int64_t n_slots;         // a power of two, or 0
   int n_heavy[QN_N_ROUTES];
-  int64_t n_bloom_blocks; // of each rank's filter of its build keys; 0: none
+  int64_t n_build_rows, n_build_bytes; // on all ranks
+  int64_t n_bloom_blocks;              // of each rank's filter of its build keys; 0: none
 } qn_join_choice;
 
 /// Collective. samplers[0] is of the left. The side `first` is whole on all ranks.

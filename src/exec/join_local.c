@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A spool of build rows until all are there; then their counted size decides between table and partitions.
+// Build rows are kept in a spool and become a table, unless they are, or turn out to be, too many: these go
+// to partitions as they come.
 #include "exec/join_local.h"
 
 #include <stdlib.h>
@@ -10,12 +11,14 @@
 #include "exec/join_spill.h"
 #include "exec/spool.h"
 
+enum { LEAST_TO_PUT_OUT = 256 << 10 }; // bytes; less does not help a budget
 enum { MARKS_PER_WORD = 4, MARK_BITS = 16, MOST_MARKS = (1 << MARK_BITS) - 1 }; // as many ranks at most
 
 struct qn_join_local {
   qn_run *run;
   const qn_join_output *output;
   int build_side;
+  qn_join_expected expected;
   qn_spool *build; // until it is built
   qn_spool *early; // probe rows of ranks that had their build side earlier; or NULL
   bool is_built;
@@ -23,8 +26,8 @@ struct qn_join_local {
   qn_join_spill *spill;
 };
 
-qn_status qn_join_local_new(qn_run *run, const qn_join_output *output, int build_side, qn_join_local **out,
-                            qn_error *err) {
+qn_status qn_join_local_new(qn_run *run, const qn_join_output *output, int build_side,
+                            const qn_join_expected *expected, qn_join_local **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_join_local *local = calloc(1, sizeof *local);
 
@@ -32,6 +35,7 @@ qn_status qn_join_local_new(qn_run *run, const qn_join_output *output, int build
   local->run = run;
   local->output = output;
   local->build_side = build_side;
+  local->expected = *expected;
   QN_TRY(qn_spool_new(output->node->inputs[build_side]->schema, run->scratch, &local->build, err));
   *out = local;
   local = NULL;
@@ -52,36 +56,65 @@ void qn_join_local_free(qn_join_local *local) {
   free(local);
 }
 
-qn_status qn_join_local_add(qn_join_local *local, const qn_batch *batch, qn_error *err) {
-  return qn_spool_append(local->build, batch, err);
+static qn_status add_to_partitions(void *ctx, const qn_batch *batch, qn_error *err) {
+  const qn_join_local *local = ctx;
+  return qn_join_spill_add(local->spill, local->build_side, batch, err);
 }
 
-static qn_status add_to_partitions(void *ctx, const qn_batch *batch, qn_error *err) {
+// From here on build rows go to partitions.
+static qn_status begin_partitions(qn_join_local *local, qn_error *err) {
   qn_status status = QN_OK;
-  const qn_join_local *local = ctx;
+  const int64_t n_rows = qn_spool_n_rows(local->build), n_bytes = qn_spool_n_bytes(local->build);
+  const qn_join_expected *expected = &local->expected;
 
-  QN_TRY(qn_join_spill_add(local->spill, local->build_side, batch, err));
-  QN_TRY(qn_comm_poll(local->run->comm, err));
+  QN_TRY(qn_join_spill_new(local->run, local->output, n_rows > expected->n_rows ? n_rows : expected->n_rows,
+                           n_bytes > expected->n_bytes ? n_bytes : expected->n_bytes, &local->spill, err));
+  QN_TRY(qn_spool_drain(local->build, add_to_partitions, local, err));
+  qn_spool_free(local->build);
+  local->build = NULL;
 
 done:
   return status;
 }
 
-qn_status qn_join_local_build(qn_join_local *local, bool in_table, qn_error *err) {
+qn_status qn_join_local_add(qn_join_local *local, const qn_batch *batch, qn_error *err) {
+  qn_status status = QN_OK;
+
+  if (local->spill != NULL) {
+    QN_TRY(add_to_partitions(local, batch, err));
+    goto done;
+  }
+  QN_TRY(qn_spool_append(local->build, batch, err));
+  const bool fits = qn_join_fits(local->expected.n_rows, local->expected.n_bytes) &&
+                    qn_join_fits(qn_spool_n_rows(local->build), qn_spool_n_bytes(local->build)) &&
+                    !qn_spool_is_spilled(local->build);
+  if (!local->expected.in_table && !fits) {
+    QN_TRY(begin_partitions(local, err));
+  }
+
+done:
+  return status;
+}
+
+qn_status qn_join_local_build(qn_join_local *local, qn_error *err) {
   qn_status status = QN_OK;
   qn_batch *rows = NULL;
-  const int64_t n_rows = qn_spool_n_rows(local->build), n_bytes = qn_spool_n_bytes(local->build);
 
-  if (in_table || (qn_join_fits(n_rows, n_bytes) && !qn_spool_is_spilled(local->build))) {
-    QN_TRY(qn_spool_concat(local->build, &rows, err));
+  if (local->spill == NULL && !local->expected.in_table) {
+    // The rows are counted as memory already, the table is not.
+    const int64_t more = qn_join_table_cost(qn_spool_n_rows(local->build), 0);
+    if (qn_memory_is_tight(more) && qn_spool_n_bytes(local->build) > LEAST_TO_PUT_OUT) {
+      QN_TRY(begin_partitions(local, err));
+    }
+  }
+  if (local->spill != NULL) {
+    QN_TRY(qn_join_spill_end(local->spill, local->build_side, err));
+  } else {
+    const qn_schema *schema = local->output->node->inputs[local->build_side]->schema;
+    QN_TRY(qn_join_take_rows(local->build, schema, &rows, err));
     qn_spool_free(local->build);
     local->build = NULL;
     QN_TRY(qn_join_table_new(local->output, local->build_side, rows, &local->table, err));
-  } else {
-    QN_TRY(qn_join_spill_new(local->run, local->output, n_rows, n_bytes, &local->spill, err));
-    QN_TRY(qn_spool_drain(local->build, add_to_partitions, local, err));
-    qn_spool_free(local->build);
-    local->build = NULL;
   }
   local->is_built = true;
 

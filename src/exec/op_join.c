@@ -22,7 +22,7 @@ enum {
 typedef struct join_state {
   const qn_dataset *node;
   qn_run *run;
-  qn_op *next;
+  qn_op *next, *left_op;
   bool may_wait;     // for other ranks, while left rows are pushed
   bool is_left_done; // all left rows of this rank have come
   bool is_decided;
@@ -61,6 +61,8 @@ static qn_status make_locals(join_state *join, qn_error *err) {
   qn_status status = QN_OK;
   const qn_join_choice *choice = &join->choice;
   const qn_join_kind kind = join->node->join_kind;
+  const bool settles = qn_join_settles(kind, choice->build_side);
+  const int n_ranks = qn_comm_size(join->run->comm);
 
   for (int route = 0; route < QN_N_ROUTES; route++) {
     const bool is_all = route == (choice->is_broadcast ? QN_ROUTE_SHARED : QN_ROUTE_HOME);
@@ -70,8 +72,13 @@ static qn_status make_locals(join_state *join, qn_error *err) {
                            .kind = route == QN_ROUTE_SPREAD ? kind_of_pairs(kind, choice->build_side) : kind,
                            .joined = push_joined,
                            .ctx = join};
-      QN_TRY(
-          qn_join_local_new(join->run, &join->outputs[route], choice->build_side, &join->locals[route], err));
+      qn_join_expected expected = {.in_table = route == QN_ROUTE_SHARED && settles};
+      if (route == QN_ROUTE_HOME) {
+        expected.n_rows = choice->n_build_rows / n_ranks;
+        expected.n_bytes = choice->n_build_bytes / n_ranks;
+      }
+      QN_TRY(qn_join_local_new(join->run, &join->outputs[route], choice->build_side, &expected,
+                               &join->locals[route], err));
     }
   }
 
@@ -110,7 +117,6 @@ done:
 static qn_status build(join_state *join, qn_error *err) {
   qn_status status = QN_OK;
   const qn_join_choice *choice = &join->choice;
-  const bool settles = qn_join_settles(join->node->join_kind, choice->build_side);
 
   QN_TRY(make_locals(join, err));
   QN_TRY(
@@ -119,7 +125,7 @@ static qn_status build(join_state *join, qn_error *err) {
   QN_TRY(qn_join_move_finish(join->build, err));
   for (int route = 0; route < QN_N_ROUTES; route++) {
     if (join->locals[route] != NULL) {
-      QN_TRY(qn_join_local_build(join->locals[route], route == QN_ROUTE_SHARED && settles, err));
+      QN_TRY(qn_join_local_build(join->locals[route], err));
     }
   }
   if (choice->n_bloom_blocks > 0) {
@@ -130,12 +136,33 @@ done:
   return status;
 }
 
+// What the ranks decided, in words.
+static void note_choice(join_state *join) {
+  static const char *const sides[] = {"left", "right"};
+  const qn_join_choice *choice = &join->choice;
+  const qn_join_local *local = join->locals[choice->is_broadcast ? QN_ROUTE_SHARED : QN_ROUTE_HOME];
+  const char *way = qn_comm_size(join->run->comm) == 1 ? ""
+                    : choice->is_broadcast             ? ", broadcast"
+                                                       : ", shuffled";
+  const int n_spread = choice->n_heavy[QN_ROUTE_SPREAD], n_shared = choice->n_heavy[QN_ROUTE_SHARED];
+  const char *filter = choice->n_bloom_blocks > 0 ? ", Bloom filter" : "";
+
+  join->left_op->note =
+      n_spread + n_shared == 0
+          ? qn_arena_printf(&join->run->arena, "%s side built%s, %s%s", sides[choice->build_side], way,
+                            qn_join_local_kind(local), filter)
+          : qn_arena_printf(&join->run->arena, "%s side built%s, %s%s, %d heavy keys spread, %d shared",
+                            sides[choice->build_side], way, qn_join_local_kind(local), filter, n_spread,
+                            n_shared);
+}
+
 // From here on probe rows are joined as they come.
 static qn_status begin(join_state *join, qn_error *err) {
   qn_status status = QN_OK;
   const int probe_side = 1 - join->choice.build_side;
 
   QN_TRY(build(join, err));
+  note_choice(join);
   QN_TRY(qn_join_move_new(join->run, join->node, &join->choice, probe_side, join->locals, &join->probe, err));
   if (join->choice.n_bloom_blocks > 0) {
     qn_join_move_use_bloom(join->probe, &join->bloom);
@@ -327,6 +354,7 @@ qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op *
   join->may_wait = qn_comm_size(run->comm) == 1 || is_one_pipeline(node->inputs[LEFT]);
   QN_TRY(qn_op_new(run, &left_ops, node, next, left, err));
   ((join_op *)*left)->join = join;
+  join->left_op = *left;
   QN_TRY(qn_op_new(run, &right_ops, node, NULL, right, err));
   ((join_op *)*right)->join = join;
   for (int side = 0; side < 2; side++) {
