@@ -8,6 +8,7 @@ typedef qn_status (*qn_joined_fn)(void *ctx, const qn_batch *joined, qn_error *e
 
 typedef struct qn_join_output {
   const qn_dataset *node;
+  qn_join_kind kind; // the node's, or one under which fewer rows come out by themselves
   qn_joined_fn joined;
   void *ctx;
 } qn_join_output;

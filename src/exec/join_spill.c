@@ -38,24 +38,93 @@ struct qn_join_spill {
   const qn_column **columns; // [n_keys]
 };
 
-static int64_t table_limit(void) {
-  const int64_t share = qn_memory_budget() / 3;
-  return qn_memory_budget() <= 0 ? INT64_MAX : share > LEAST_LIMIT ? share : LEAST_LIMIT;
+// Of the budget, in eighths, that a table may take: while others work, and where nothing is open but a
+// partition.
+enum { SHARE_AMONG_OTHERS = 4, SHARE_ALONE = 6, WHOLE_SHARE = 8 };
+
+static int64_t table_limit(int share) {
+  const int64_t limit = qn_memory_budget() / WHOLE_SHARE * share;
+  return qn_memory_budget() <= 0 ? INT64_MAX : limit > LEAST_LIMIT ? limit : LEAST_LIMIT;
+}
+
+// With what reading them into one batch takes.
+static int64_t cost_of(int64_t n_rows, int64_t n_bytes) {
+  return qn_join_table_cost(n_rows, n_bytes + n_bytes / 4);
+}
+
+static bool fits_share(int64_t n_rows, int64_t n_bytes, int share) {
+  return n_bytes <= most_build_bytes && n_rows < INT32_MAX / 2 &&
+         cost_of(n_rows, n_bytes) <= table_limit(share);
 }
 
 bool qn_join_fits(int64_t n_rows, int64_t n_bytes) {
-  return n_bytes <= most_build_bytes && n_rows < INT32_MAX / 2 &&
-         qn_join_table_cost(n_rows, 2 * n_bytes) <= table_limit();
+  return fits_share(n_rows, n_bytes, SHARE_AMONG_OTHERS);
 }
 
 static int count_partitions(int64_t n_rows, int64_t n_bytes) {
   const int64_t budget = qn_memory_budget();
   int64_t most = budget > 0 ? budget / WRITER_BYTES : MOST_PARTITIONS;
   most = most > MOST_PARTITIONS ? MOST_PARTITIONS : most < LEAST_PARTITIONS ? LEAST_PARTITIONS : most;
-  const int64_t by_table = qn_join_table_cost(n_rows, 2 * n_bytes) / table_limit();
-  const int64_t by_bytes = n_bytes / most_build_bytes;
-  const int64_t n = 2 * (by_table > by_bytes ? by_table : by_bytes) + 2; // keys do not spread evenly
+  const int64_t by_table = cost_of(n_rows, n_bytes) / (table_limit(SHARE_ALONE) / 4 * 3);
+  const int64_t by_bytes = n_bytes / (most_build_bytes / 2);
+  const int64_t n = (by_table > by_bytes ? by_table : by_bytes) + 2; // keys do not spread evenly
   return (int)(n > most ? most : n < LEAST_PARTITIONS ? LEAST_PARTITIONS : n);
+}
+
+// Room for the rows, so that nothing grows by doubling; text is divided as in the first batch.
+static qn_status reserve_rows(qn_batch_builder *builder, const qn_batch *first, int64_t n_rows,
+                              int64_t n_bytes, qn_error *err) {
+  qn_status status = QN_OK;
+  int64_t n_fixed = 0, n_text = 0;
+
+  for (int c = 0; c < first->n_columns; c++) {
+    const int64_t width = qn_type_is_text(first->columns[c].type) ? 4 : qn_type_width(first->columns[c].type);
+    n_fixed += width * n_rows;
+    n_text += qn_column_n_bytes(&first->columns[c]) - width * first->n_rows;
+  }
+  for (int c = 0; c < first->n_columns; c++) {
+    const bool is_text = qn_type_is_text(first->columns[c].type);
+    const int64_t own = qn_column_n_bytes(&first->columns[c]) - 4 * first->n_rows;
+    const double part = is_text && n_text > 0 && own > 0 ? (double)own / (double)n_text : 0;
+    const int64_t text = n_bytes > n_fixed ? (int64_t)(part * (double)(n_bytes - n_fixed)) : 0;
+    QN_TRY(qn_column_builder_reserve(&builder->columns[c], n_rows, text < INT32_MAX ? text : 0, err));
+  }
+
+done:
+  return status;
+}
+
+qn_status qn_join_take_rows(qn_spool *rows, const qn_schema *schema, qn_batch **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_batch_builder builder = {0};
+  qn_batch *batch = NULL;
+
+  QN_REQUIRE(qn_spool_n_rows(rows) <= INT32_MAX, err, QN_ERR_VALUE,
+             "%lld rows of one side of a join do not fit into one table; use more ranks",
+             (long long)qn_spool_n_rows(rows));
+  QN_TRY(qn_batch_builder_init(&builder, schema, err));
+  QN_TRY(qn_spool_rewind(rows, err));
+  QN_TRY(qn_spool_take(rows, &batch, err));
+  if (batch != NULL && batch->n_rows == qn_spool_n_rows(rows)) {
+    *out = batch;
+    batch = NULL;
+    goto done;
+  }
+  if (batch != NULL) {
+    QN_TRY(reserve_rows(&builder, batch, qn_spool_n_rows(rows), qn_spool_n_bytes(rows), err));
+  }
+  while (batch != NULL) {
+    QN_TRY(qn_batch_builder_append_range(&builder, batch, 0, batch->n_rows, err));
+    qn_batch_free(batch);
+    batch = NULL;
+    QN_TRY(qn_spool_take(rows, &batch, err));
+  }
+  QN_TRY(qn_batch_builder_finish(&builder, out, err));
+
+done:
+  qn_batch_free(batch);
+  qn_batch_builder_release(&builder);
+  return status;
 }
 
 static qn_status new_parts(qn_join_spill *spill, int side, qn_error *err) {
@@ -99,6 +168,15 @@ done:
   return status;
 }
 
+static void free_room(qn_join_spill *spill) {
+  qn_memory_free(spill->hashes);
+  qn_memory_free(spill->destinations);
+  qn_memory_free(spill->rows);
+  spill->hashes = NULL;
+  spill->destinations = spill->rows = NULL;
+  spill->capacity = 0;
+}
+
 void qn_join_spill_free(qn_join_spill *spill) {
   if (spill == NULL) {
     return;
@@ -109,9 +187,7 @@ void qn_join_spill_free(qn_join_spill *spill) {
     }
     free(spill->parts[side]);
   }
-  qn_memory_free(spill->hashes);
-  qn_memory_free(spill->destinations);
-  qn_memory_free(spill->rows);
+  free_room(spill);
   free(spill->starts);
   free(spill->columns);
   free(spill);
@@ -121,9 +197,7 @@ static qn_status make_room(qn_join_spill *spill, int64_t n_rows, qn_error *err) 
   if (n_rows <= spill->capacity) {
     return QN_OK;
   }
-  qn_memory_free(spill->hashes);
-  qn_memory_free(spill->destinations);
-  qn_memory_free(spill->rows);
+  free_room(spill);
   spill->hashes = qn_memory_alloc(n_rows * (int64_t)sizeof *spill->hashes);
   spill->destinations = qn_memory_alloc(n_rows * (int64_t)sizeof *spill->destinations);
   spill->rows = qn_memory_alloc(n_rows * (int64_t)sizeof *spill->rows);
@@ -200,7 +274,7 @@ static qn_status join_whole(partition_join *part, qn_spool *build, qn_spool *pro
   qn_status status = QN_OK;
   qn_batch *rows = NULL;
 
-  QN_TRY(qn_spool_concat(build, &rows, err));
+  QN_TRY(qn_join_take_rows(build, part->spill->output->node->inputs[part->build_side]->schema, &rows, err));
   QN_TRY(make_table(part, rows, err));
   qn_batch_free(rows);
   rows = NULL;
@@ -233,6 +307,7 @@ static qn_status join_finer(partition_join *part, qn_spool *left, qn_spool *righ
                            &part->finer, err));
   part->finer->level = spill->level + 1;
   QN_TRY(qn_spool_drain(left, cut_left, part, err));
+  QN_TRY(qn_join_spill_end(part->finer, 0, err));
   QN_TRY(qn_spool_drain(right, cut_right, part, err));
   QN_TRY(qn_join_spill_finish(part->finer, err));
 
@@ -302,7 +377,7 @@ static qn_status read_piece(qn_spool *build, const qn_schema *schema, qn_batch *
   QN_TRY(qn_batch_builder_init(&builder, schema, err));
   while (*ahead != NULL) {
     n_bytes += qn_batch_n_bytes(*ahead);
-    if (builder.n_rows > 0 && !qn_join_fits(builder.n_rows + (*ahead)->n_rows, n_bytes)) {
+    if (builder.n_rows > 0 && !fits_share(builder.n_rows + (*ahead)->n_rows, 2 * n_bytes, SHARE_ALONE)) {
       break;
     }
     QN_TRY(qn_batch_builder_append_range(&builder, *ahead, 0, (*ahead)->n_rows, err));
@@ -355,7 +430,7 @@ static qn_status join_partition(qn_join_spill *spill, int p, qn_error *err) {
   qn_spool *build = part.build_side == 0 ? left : right, *probe = part.build_side == 0 ? right : left;
   const int64_t n_bytes = qn_spool_n_bytes(build);
   const bool can_be_cut = spill->level + 1 < MOST_LEVELS && n_bytes < spill->whole_bytes / 8 * 7;
-  if (qn_join_fits(qn_spool_n_rows(build), n_bytes)) {
+  if (fits_share(qn_spool_n_rows(build), n_bytes, SHARE_ALONE)) {
     QN_TRY(join_whole(&part, build, probe, err));
   } else if (can_be_cut) {
     QN_TRY(join_finer(&part, left, right, err));
@@ -370,9 +445,23 @@ done:
   return status;
 }
 
+qn_status qn_join_spill_end(qn_join_spill *spill, int side, qn_error *err) {
+  qn_status status = QN_OK;
+
+  for (int p = 0; p < spill->n_partitions; p++) {
+    QN_TRY(qn_spool_rewind(spill->parts[side][p], err));
+  }
+
+done:
+  return status;
+}
+
 qn_status qn_join_spill_finish(qn_join_spill *spill, qn_error *err) {
   qn_status status = QN_OK;
 
+  QN_TRY(qn_join_spill_end(spill, 0, err));
+  QN_TRY(qn_join_spill_end(spill, 1, err));
+  free_room(spill);
   for (int p = 0; p < spill->n_partitions; p++) {
     QN_TRY(join_partition(spill, p, err));
     for (int side = 0; side < 2; side++) {

@@ -179,7 +179,7 @@ qn_status qn_join_table_new(const qn_join_output *output, int build_side, const 
   QN_REQUIRE(table->columns != NULL && table->probe_rows != NULL && table->build_rows != NULL &&
                  table->kept != NULL,
              err, QN_ERR_MEMORY, "no memory for a join");
-  if (qn_join_settles(node->join_kind, build_side)) {
+  if (qn_join_settles(table->output.kind, build_side)) {
     table->is_matched = qn_memory_alloc(build->n_rows);
     QN_REQUIRE(table->is_matched != NULL, err, QN_ERR_MEMORY, "no memory for a join");
     memset(table->is_matched, 0, (size_t)build->n_rows);
@@ -263,7 +263,7 @@ static void mark_pairs(qn_join_table *table, int64_t n_pairs, uint8_t *marks) {
 }
 
 static bool shows_pairs(const qn_join_table *table) {
-  return !qn_join_is_half(table->output.node->join_kind);
+  return !qn_join_is_half(table->output.kind);
 }
 
 static void find_groups(qn_join_table *table, const qn_batch *probe) {
@@ -333,7 +333,7 @@ done:
 qn_status qn_join_table_settle(qn_join_table *table, const qn_batch *probe, const uint8_t *marks,
                                qn_error *err) {
   qn_status status = QN_OK;
-  const qn_join_kind kind = table->output.node->join_kind;
+  const qn_join_kind kind = table->output.kind;
   const uint8_t wanted = kind == QN_JOIN_SEMI;
   int64_t n = 0;
 
@@ -358,7 +358,7 @@ done:
 qn_status qn_join_table_probe(qn_join_table *table, const qn_batch *probe, qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = table->output.node;
-  const bool settles = qn_join_settles(node->join_kind, 1 - table->build_side);
+  const bool settles = qn_join_settles(table->output.kind, 1 - table->build_side);
 
   QN_TRY(make_room(table, probe->n_rows, err));
   if (settles && shows_pairs(table) && node->condition == NULL && table->build_side == 1) {
@@ -376,7 +376,7 @@ done:
 
 qn_status qn_join_table_finish(qn_join_table *table, qn_error *err) {
   qn_status status = QN_OK;
-  const uint8_t wanted = table->output.node->join_kind == QN_JOIN_SEMI;
+  const uint8_t wanted = table->output.kind == QN_JOIN_SEMI;
   int64_t n = 0;
   const int64_t n_rows = table->build->n_rows;
 

@@ -148,8 +148,8 @@ qn_status qn_make_top(qn_run *run, const qn_dataset *node, bool input_has_order,
 /// partition. Where that does not make rows fewer, or takes too much memory, it lets them pass.
 qn_status qn_make_first_rows(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_window(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
-/// *build takes the right side's rows, *probe the left's; the right's pipelines must be appended first.
-qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **build, qn_op **probe,
+/// *right takes the right side's rows, *left the left's; the right's pipelines must be appended first.
+qn_status qn_make_join(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **right, qn_op **left,
                        qn_error *err);
 
 // --- Exchanges as operators (op_exchange.c): rows go through to the right rank and on into next
