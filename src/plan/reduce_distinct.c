@@ -5,6 +5,7 @@
 // which spills too), each kind is a branch over it, and a last reduce puts the branches' rows of a key
 // together: of each column all but one branch have nulls, which any_value leaves out.
 #include "plan/reduce_distinct.h"
+#include <assert.h>
 #include <string.h>
 #include "base/check.h"
 #include "column/schema.h"
@@ -165,6 +166,7 @@ qn_status qn_plan_reduce_distinct(const qn_dataset *in, int n_keys, const qn_pla
     all = all == NULL ? branch : qn_union(all, branch);
     QN_REQUIRE(all != NULL && all->status == QN_OK, err, QN_ERR_MEMORY, "no memory for a plan node");
   }
+  assert(all != NULL); // there are two branches at least
   QN_TRY(join_branches(all, n_keys, aggregates, n, text, out, err));
 
 done:
