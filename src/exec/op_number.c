@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Limit and zip with index, which must know how many rows the ranks before have; and union.
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
-#include "exec/run.h"
+#include "exec/rows_before.h"
 #include "exec/spool.h"
 
 typedef struct number_op {
@@ -27,27 +26,6 @@ static qn_status new_number(qn_run *run, const qn_op_ops *ops, const qn_dataset 
   QN_TRY(qn_spool_new(node->inputs[0]->schema, run->scratch, &((number_op *)*out)->spool, err));
 
 done:
-  return status;
-}
-
-// Collective. Rows that lower ranks hold.
-static qn_status rows_before(qn_run *run, int64_t n_rows, int64_t *before, qn_error *err) {
-  qn_status status = QN_OK;
-  qn_buffer all = {0};
-  int64_t *sizes = calloc((size_t)qn_comm_size(run->comm), sizeof *sizes);
-
-  QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory");
-  QN_TRY(qn_comm_gather(run->comm, &n_rows, sizeof n_rows, &all, sizes, err));
-  *before = 0;
-  for (int r = 0; r < qn_comm_rank(run->comm); r++) {
-    int64_t rows = 0;
-    memcpy(&rows, all.data + (size_t)r * sizeof rows, sizeof rows);
-    *before += rows;
-  }
-
-done:
-  free(sizes);
-  qn_buffer_release(&all);
   return status;
 }
 
@@ -77,7 +55,7 @@ static qn_status finish_limit(qn_op *op, qn_error *err) {
   qn_batch *batch = NULL;
   int64_t before = 0;
 
-  QN_TRY(rows_before(op->run, qn_spool_n_rows(state->spool), &before, err));
+  QN_TRY(qn_rows_before(op->run, qn_spool_n_rows(state->spool), &before, err));
   QN_TRY(qn_spool_rewind(state->spool, err));
   for (int64_t left = op->node->n - before; left > 0;) {
     QN_TRY(qn_spool_next(state->spool, &batch, err));
@@ -165,7 +143,7 @@ static qn_status finish_zip(qn_op *op, qn_error *err) {
   const number_op *state = (const number_op *)op;
   numbering numbers = {.op = op};
 
-  QN_TRY(rows_before(op->run, qn_spool_n_rows(state->spool), &numbers.next, err));
+  QN_TRY(qn_rows_before(op->run, qn_spool_n_rows(state->spool), &numbers.next, err));
   QN_TRY(qn_spool_drain(state->spool, push_numbered, &numbers, err));
   QN_TRY(qn_op_finish(op->next, err));
 

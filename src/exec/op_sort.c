@@ -16,25 +16,14 @@ static qn_status push_sort(qn_op *op, const qn_batch *batch, qn_error *err) {
 static qn_status finish_sort(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
   sort_op *state = (sort_op *)op;
-  qn_batch *batch = NULL;
 
   QN_TRY(qn_range_sort_finish(state->sort, err));
-  while (!qn_op_is_full(op->next)) {
-    QN_TRY(qn_range_sort_next(state->sort, &batch, err));
-    if (batch == NULL) {
-      break;
-    }
-    QN_TRY(qn_op_push(op->next, batch, err));
-    qn_batch_free(batch);
-    batch = NULL;
-    QN_TRY(qn_comm_poll(op->run->comm, err));
-  }
+  QN_TRY(qn_range_sort_push(state->sort, INT64_MAX, err));
   qn_range_sort_free(state->sort);
   state->sort = NULL;
   QN_TRY(qn_op_finish(op->next, err));
 
 done:
-  qn_batch_free(batch);
   return status;
 }
 
@@ -63,8 +52,7 @@ qn_status qn_make_sort(qn_run *run, const qn_dataset *node, bool input_has_order
   if (!input_has_order) {
     qn_order_columns_add_rest(&state->order);
   }
-  QN_TRY(qn_range_sort_new(&state->op, node->schema, &state->order,
-                           input_has_order ? QN_TIES_BY_PLACE : QN_TIES_BY_REST, &state->sort, err));
+  QN_TRY(qn_range_sort_new(&state->op, node->schema, &state->order, QN_TIES_APART, &state->sort, err));
 
 done:
   return status;

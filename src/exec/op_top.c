@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Top: each rank keeps its best n rows, rank 0 then the best n of those. Rows gather until there are some
 // more than n, are sorted and cut back to n; from the first cut on only rows that can still be among the
-// first n are kept at all.
+// first n are kept at all. For a large n all rows are sorted over the ranks.
 #include <inttypes.h>
 #include "base/check.h"
 #include "base/memory.h"
-#include "exec/order_columns.h"
-#include "exec/run.h"
+#include "exec/range_sort.h"
+#include "exec/rows_before.h"
 #include "exec/sort_parts.h"
-#include "exec/sorted_output.h"
-#include "exec/sorter.h"
 
 enum {
-  MOST_KEPT = 1 << 16,   // for more rows a sorter is used, which spills
+  MOST_KEPT = 1 << 16,   // for more rows all are sorted, which can spill
   MORE_ROWS = 8192,      // at least so many rows come between two cuts
   MOST_BYTES = 64 << 20, // but no more than this, unless the rows after a cut are more than half of it
 };
@@ -20,7 +18,7 @@ enum {
 typedef struct top_op {
   qn_op op;
   qn_order_columns order;
-  qn_sorter *sorter; // for large n
+  qn_range_sort *sort; // for large n
   qn_batch_builder rows;
   int64_t most_rows, most_bytes; // then comes a cut
   bool has_bound;                // n rows are known
@@ -129,8 +127,8 @@ static qn_status push_top(qn_op *op, const qn_batch *batch, qn_error *err) {
   if (op->node->n == 0) {
     return QN_OK;
   }
-  if (state->sorter != NULL) {
-    return qn_sorter_append(state->sorter, batch, err);
+  if (state->sort != NULL) {
+    return qn_range_sort_append(state->sort, batch, err);
   }
   if (state->has_bound) {
     QN_TRY(append_better(state, batch, err));
@@ -166,12 +164,25 @@ done:
   return status;
 }
 
+// Gives out those of the first n rows of all that are on this rank.
+static qn_status push_sorted(const top_op *state, qn_error *err) {
+  qn_status status = QN_OK;
+  int64_t before = 0;
+
+  QN_TRY(qn_range_sort_finish(state->sort, err));
+  QN_TRY(qn_rows_before(state->op.run, qn_range_sort_n_rows(state->sort), &before, err));
+  QN_TRY(qn_range_sort_push(state->sort, state->op.node->n - before, err));
+
+done:
+  return status;
+}
+
 static qn_status finish_top(qn_op *op, qn_error *err) {
   qn_status status = QN_OK;
   top_op *state = (top_op *)op;
 
-  if (state->sorter != NULL) {
-    QN_TRY(qn_push_sorted(op, state->sorter, op->node->n, err));
+  if (state->sort != NULL) {
+    QN_TRY(push_sorted(state, err));
   } else if (op->node->n > 0) {
     QN_TRY(push_rows(state, err));
   }
@@ -184,7 +195,7 @@ done:
 static void close_top(qn_op *op) {
   top_op *state = (top_op *)op;
 
-  qn_sorter_free(state->sorter);
+  qn_range_sort_free(state->sort);
   qn_batch_builder_release(&state->rows);
   qn_buffer_release(&state->bound);
   qn_buffer_release(&state->keys);
@@ -210,9 +221,8 @@ static qn_status new_top(qn_run *run, const qn_dataset *node, bool input_has_ord
     qn_order_columns_add_rest(order);
   }
   if (node->n > MOST_KEPT) {
-    QN_TRY(qn_sorter_new(node->schema, order->columns, order->orders, order->n, run->scratch, &state->sorter,
-                         err));
-    qn_sorter_set_main_keys(state->sorter, order->n_main);
+    QN_TRY(qn_range_sort_new(&state->op, node->schema, order, QN_TIES_APART, &state->sort, err));
+    state->op.is_spread = true;
   } else {
     state->most_rows = node->n < MORE_ROWS ? node->n + MORE_ROWS : 2 * node->n;
     state->most_bytes = MOST_BYTES;
@@ -229,7 +239,7 @@ qn_status qn_make_top(qn_run *run, const qn_dataset *node, bool input_has_order,
   qn_op *best = NULL, *gather = NULL;
 
   QN_TRY(new_top(run, node, input_has_order, next, &best, err));
-  if (qn_comm_size(run->comm) > 1) {
+  if (qn_comm_size(run->comm) > 1 && node->n <= MOST_KEPT) {
     QN_TRY(qn_make_gather_exchange(run, node->schema, 0, true, best, &gather, err));
     QN_TRY(new_top(run, node, input_has_order, gather, &best, err));
   }

@@ -403,7 +403,7 @@ static qn_status make_sorter(window_op *state, qn_op **first, qn_error *err) {
   if (can_be_spread(state)) {
     state->op.is_spread = true;
     *first = &state->op;
-    QN_TRY(qn_range_sort_new(&state->op, input, order, node->n_order > 0 ? QN_TIES_TOGETHER : QN_TIES_BY_REST,
+    QN_TRY(qn_range_sort_new(&state->op, input, order, node->n_order > 0 ? QN_TIES_TOGETHER : QN_TIES_APART,
                              &state->spread, err));
     goto done;
   }

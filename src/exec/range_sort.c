@@ -43,9 +43,7 @@ qn_status qn_range_sort_new(qn_op *op, const qn_schema *schema, const qn_order_c
   QN_TRY(qn_sorter_new(schema, order->columns, order->orders, order->n, scratch, &sort->sorter, err));
   qn_sorter_set_main_keys(sort->sorter, order->n_main);
   if (n_ranks > 1) {
-    if (ties == QN_TIES_BY_PLACE) {
-      QN_TRY(qn_sorter_set_sources(sort->sorter, n_ranks, err));
-    }
+    QN_TRY(qn_sorter_set_sources(sort->sorter, n_ranks, err));
     QN_TRY(qn_range_sampler_new(&sort->ranges, n_ranks, &sort->sampler, err));
     QN_TRY(qn_spool_new(schema, scratch, &sort->rows, err));
   }
@@ -73,7 +71,7 @@ done:
 
 static qn_status deliver(void *ctx, const qn_batch *batch, int from_rank, qn_error *err) {
   const qn_range_sort *sort = ctx;
-  return qn_sorter_append_from(sort->sorter, batch, sort->ties == QN_TIES_BY_PLACE ? from_rank : 0, err);
+  return qn_sorter_append_from(sort->sorter, batch, from_rank, err);
 }
 
 static qn_status make_room(qn_range_sort *sort, int64_t n_rows, qn_error *err) {
@@ -157,6 +155,34 @@ int64_t qn_range_sort_n_rows(const qn_range_sort *sort) {
 
 qn_status qn_range_sort_next(qn_range_sort *sort, qn_batch **out, qn_error *err) {
   return qn_sorter_next(sort->sorter, out, err);
+}
+
+qn_status qn_range_sort_push(qn_range_sort *sort, int64_t n_rows, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_op *op = sort->op;
+  qn_batch *batch = NULL;
+
+  while (n_rows > 0 && !qn_op_is_full(op->next)) {
+    QN_TRY(qn_sorter_next(sort->sorter, &batch, err));
+    if (batch == NULL) {
+      break;
+    }
+    if (n_rows < batch->n_rows) {
+      qn_batch *first = NULL;
+      QN_TRY(qn_batch_slice(batch, 0, n_rows, &first, err));
+      qn_batch_free(batch);
+      batch = first;
+    }
+    n_rows -= batch->n_rows;
+    QN_TRY(qn_op_push(op->next, batch, err));
+    qn_batch_free(batch);
+    batch = NULL;
+    QN_TRY(qn_comm_poll(op->run->comm, err));
+  }
+
+done:
+  qn_batch_free(batch);
+  return status;
 }
 
 void qn_range_sort_free(qn_range_sort *sort) {

@@ -7,11 +7,11 @@
 
 typedef struct qn_range_sort qn_range_sort;
 
-/// What happens to rows with equal keys.
+/// Where rows with equal keys lie. They come in the order of the ranks that they were appended on, and there
+/// as they came.
 typedef enum {
-  QN_TIES_BY_PLACE, // they come in the order of the ranks that they were appended on, and there as they came
-  QN_TIES_BY_REST,  // the order tells all rows apart that are not equal
-  QN_TIES_TOGETHER  // as the last one; and rows that agree in the order's main columns stay on one rank
+  QN_TIES_APART,   // on any ranks
+  QN_TIES_TOGETHER // rows that agree in the order's main columns are on one rank
 } qn_range_ties;
 
 /// Local. Rows of `schema` in `order`, which must stay. `op` is the operator that sorts.
@@ -25,4 +25,7 @@ qn_status qn_range_sort_finish(qn_range_sort *sort, qn_error *err);
 int64_t qn_range_sort_n_rows(const qn_range_sort *sort);
 /// Local. The next rows in order, owned by the caller; NULL at the end.
 qn_status qn_range_sort_next(qn_range_sort *sort, qn_batch **out, qn_error *err);
+/// Local, but polls. Pushes the first n_rows of the rows that are left into op->next, as far as that wants
+/// any.
+qn_status qn_range_sort_push(qn_range_sort *sort, int64_t n_rows, qn_error *err);
 void qn_range_sort_free(qn_range_sort *sort);

@@ -310,11 +310,12 @@ qn_status qn_sorter_append(qn_sorter *sorter, const qn_batch *batch, qn_error *e
   return qn_sorter_append_from(sorter, batch, 0, err);
 }
 
-// How many runs may be merged at once in half of the budget: each holds a batch and its keys in memory.
+// How many runs may be merged at once in three eighths of the budget: each holds two pieces of its file, in
+// which batches lie, and the keys of one batch.
 static int fan_in(const qn_sorter *sorter) {
   const int64_t row_bytes = sorter->n_rows == 0 ? 0 : sorter->n_bytes / sorter->n_rows;
-  const int64_t run_bytes = 2 * batch_rows(sorter) * (row_bytes + 16) + READ_BYTES;
-  const int64_t n = qn_memory_budget() > 0 ? qn_memory_budget() / 2 / run_bytes : MOST_FAN_IN;
+  const int64_t run_bytes = 3 * batch_rows(sorter) * (row_bytes + 16) + READ_BYTES;
+  const int64_t n = qn_memory_budget() > 0 ? qn_memory_budget() / 8 * 3 / run_bytes : MOST_FAN_IN;
   return n > MOST_FAN_IN ? MOST_FAN_IN : n < LEAST_FAN_IN ? LEAST_FAN_IN : (int)n;
 }
 
