@@ -209,7 +209,7 @@ qn_status qn_part_table_gather(qn_part_table *table, int column, const qn_part_r
     gather_fixed(builder.values.data, cells, type, rows, n_rows);
     builder.values.size = n_rows * qn_type_width(type);
   }
-  if (table->n_nulls[column] > 0) {
+  if (n_rows > 0 && table->n_nulls[column] > 0) {
     QN_TRY(qn_buffer_reserve(&builder.validity, qn_bitmap_bytes(n_rows), err));
     memset(builder.validity.data, 0, (size_t)qn_bitmap_bytes(n_rows));
     builder.validity.size = qn_bitmap_bytes(n_rows);
