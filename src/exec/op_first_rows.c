@@ -16,7 +16,8 @@
 
 enum {
   MOST_ROWS = 64,        // of a partition; for more all rows pass
-  FIRST_CHECK = 1 << 16, // rows after which it must have been of use
+  FIRST_CHECK = 1 << 16, // rows after which it is looked at, and then whenever they have doubled, if it pays
+  MANY_ROWS = 1 << 20,   // after so many a quarter must have gone
   BUDGET_SHARE = 4       // the table may take this part of the budget
 };
 
@@ -32,6 +33,7 @@ typedef struct first_rows_op {
   qn_buffer words;       // int64
   qn_buffer best;        // int64 [n_groups][n], ascending; INT64_MAX where fewer rows have come
   int64_t n_seen, next_check;
+  int64_t n_groups_then;        // at the last check
   int32_t *rows, *batch_groups; // [capacity], of a batch at hand
   int64_t *batch_words;
   uint64_t *hashes;
@@ -252,6 +254,13 @@ static bool is_too_large(const first_rows_op *state) {
   return budget > 0 && n_bytes > budget / BUDGET_SHARE;
 }
 
+// Most rows still begin a partition, or are as good as the best.
+static bool is_of_no_use(const first_rows_op *state) {
+  const int64_t n_new = qn_group_table_n_groups(state->table) - state->n_groups_then;
+  return (state->n_groups_then > 0 && n_new > state->n_seen / 4) ||
+         (state->n_seen >= MANY_ROWS && qn_spool_n_rows(state->held) > state->n_seen / 4 * 3);
+}
+
 static qn_status push_first_rows(qn_op *op, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
   first_rows_op *state = (first_rows_op *)op;
@@ -264,12 +273,14 @@ static qn_status push_first_rows(qn_op *op, const qn_batch *batch, qn_error *err
   QN_TRY(find_groups(state, batch, err));
   QN_TRY(hold_rows(state, batch, err));
   state->n_seen += batch->n_rows;
-  const bool is_due = state->n_seen >= state->next_check;
-  if (is_due) {
+  bool is_enough = is_too_large(state);
+  if (state->n_seen >= state->next_check) {
     QN_TRY(sift(state, err));
+    is_enough = is_enough || is_of_no_use(state);
+    state->n_groups_then = qn_group_table_n_groups(state->table);
     state->next_check *= 2;
   }
-  if (is_too_large(state) || (is_due && qn_spool_n_rows(state->held) > state->n_seen / 2)) {
+  if (is_enough) {
     QN_TRY(let_go(state, err));
   }
 
