@@ -118,6 +118,12 @@ static qn_status keep_text(csv_op *state, qn_error *err) {
     state->pieces = pieces;
     state->pieces_capacity = capacity;
   }
+  // growing by doubling may have taken twice as much
+  uint8_t *fitting = qn_memory_resize(state->text.data, state->text.size);
+  if (fitting != NULL) {
+    state->text.data = fitting;
+    state->text.capacity = state->text.size;
+  }
   state->piece_bytes += state->text.size;
   qn_buffer_move(&state->text, &state->pieces[state->n_pieces++]);
   if (are_pieces_many(state)) {
@@ -180,6 +186,9 @@ static qn_status push_csv(qn_op *op, const qn_batch *batch, qn_error *err) {
 
   if (state->raw_schema != NULL) {
     QN_TRY(call_bytes_text(state, batch, &raw, err));
+  }
+  if (state->text.data == NULL) {
+    QN_TRY(qn_buffer_reserve(&state->text, 2 * PIECE_BYTES, err));
   }
   QN_TRY(qn_csv_print_batch(raw != NULL ? raw : batch, state->sink->separator, &state->text, err));
   if (state->text.size >= PIECE_BYTES) {
