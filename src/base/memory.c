@@ -63,6 +63,10 @@ static void count(int64_t bytes) {
   }
 }
 
+void qn_memory_count_shared(int64_t bytes) {
+  count(bytes);
+}
+
 static block_header *header_of(void *memory) {
   return (block_header *)memory - 1;
 }

@@ -25,6 +25,9 @@ int64_t qn_memory_peak(void);
 /// True if `more_bytes` on top of what is in use would leave the budget.
 bool qn_memory_is_tight(int64_t more_bytes);
 
+/// Counts memory that does not come from here: this rank's part of the memory of its node (< 0: given back).
+void qn_memory_count_shared(int64_t bytes);
+
 /// Bytes written to spill files since the start of the process, and spill files (or parts of shared ones).
 void qn_memory_count_spilled(int64_t bytes, int64_t n_spills);
 int64_t qn_memory_spilled(void);

@@ -122,6 +122,7 @@ void qn_comm_close(qn_comm *comm) {
   qn_parcel_free(comm->abort_parcel);
   free(comm->counters);
   MPI_Comm mpi = comm->transport.mpi;
+  qn_shared_free(comm->shared);
   qn_nodes_release(&comm->nodes, is_in_order);
   qn_transport_release(&comm->transport);
   if (is_in_order) {
@@ -137,6 +138,16 @@ _Noreturn void qn_comm_abort(qn_comm *comm, int exit_code) {
   (void)comm;
   MPI_Abort(MPI_COMM_WORLD, exit_code);
   _Exit(exit_code);
+}
+
+qn_status qn_comm_share_memory(qn_comm *comm, int64_t bytes, qn_error *err) {
+  qn_shared_free(comm->shared);
+  comm->shared = NULL;
+  return qn_shared_new(comm->nodes.mpi, bytes, &comm->shared, err);
+}
+
+int64_t qn_comm_shared_bytes(const qn_comm *comm) {
+  return comm->shared != NULL ? qn_shared_n_slabs(comm->shared) * qn_shared_slab_bytes(comm->shared) : 0;
 }
 
 int qn_comm_rank(const qn_comm *comm) {

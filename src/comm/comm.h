@@ -28,6 +28,12 @@ int qn_comm_size(const qn_comm *comm);
 int qn_comm_node_size(const qn_comm *comm);
 int qn_comm_node_rank(const qn_comm *comm);
 int qn_comm_n_nodes(const qn_comm *comm);
+/// Collective, in no run. Has the ranks of a node hand rows over through memory that they share, of about
+/// `bytes` for each (the least that any says; less on nodes with very many). Where a node has not as much,
+/// its ranks go on with messages alone. Counts in the memory account.
+qn_status qn_comm_share_memory(qn_comm *comm, int64_t bytes, qn_error *err);
+/// Bytes of it that are this rank's.
+int64_t qn_comm_shared_bytes(const qn_comm *comm);
 /// Name of the MPI library and its version, for the run record.
 const char *qn_comm_library(const qn_comm *comm);
 

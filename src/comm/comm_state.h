@@ -37,6 +37,7 @@ struct qn_comm {
   qn_transport transport;
   int rank, size;
   qn_nodes nodes;
+  qn_shared *shared; // memory of this node; NULL: none
   bool owns_mpi;
   char library[128];
 

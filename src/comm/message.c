@@ -32,6 +32,9 @@ done:
 
 void qn_parcel_free(qn_parcel *parcel) {
   if (parcel != NULL && --parcel->n_references == 0) {
+    if (parcel->shared != NULL) {
+      qn_shared_give_back(parcel->shared, (int)parcel->header.slab - 1);
+    }
     qn_buffer_release(&parcel->buffer);
     free(parcel);
   }
@@ -40,6 +43,7 @@ void qn_parcel_free(qn_parcel *parcel) {
 void qn_incoming_free(qn_incoming *incoming) {
   if (incoming != NULL) {
     qn_memory_free(incoming->memory);
+    qn_loan_free(incoming->loan);
     free(incoming);
   }
 }

@@ -5,6 +5,7 @@
 #pragma once
 #include <stdint.h>
 #include "base/buffer.h"
+#include "comm/shared.h"
 
 typedef enum {
   QN_MESSAGE_PIECE = 1, // of a collective: channel is its number in the run, value the operation
@@ -27,7 +28,9 @@ typedef struct qn_message_header {
   int64_t channel;
   int64_t value;
   int64_t payload_bytes;
-  int64_t reserved[3];
+  int64_t slab;       // rows in shared memory: which slab of the sender, from 1; 0: they are the payload
+  int64_t slab_bytes; // of the encoded batch in it
+  int64_t reserved;
 } qn_message_header;
 
 /// A message to be sent, to one rank or several: shared by reference, freed when the last send is complete.
@@ -35,6 +38,7 @@ typedef struct qn_parcel {
   int64_t n_references;
   qn_message_header header; // kind, epoch, channel and value are the caller's to set
   qn_buffer buffer;         // room for the header, then the payload; empty when there is no payload
+  qn_shared *shared;        // rows in a slab of this rank that is still its own; NULL: none, or sent
 } qn_parcel;
 
 /// A parcel whose buffer holds the header's room and has place for payload_bytes more, to be appended.
@@ -55,6 +59,7 @@ typedef struct qn_incoming {
   int source;
   qn_message_header header;
   uint8_t *memory;         // of qn_memory_alloc: the header's room, then the payload; NULL without payload
+  qn_loan *loan;           // rows in shared memory
   int n_open;              // receives that are not complete
   int64_t n_missing_bytes; // of the payload, for which no receive has been started
 } qn_incoming;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Far more ranks than cores: everything a run does, and failures, in little time, because who waits gives
 // way.
-#include "comm/comm.h"
+#include "base/memory.h"
+#include "comm/comm_state.h"
 #include "comm/exchange.h"
 #include "kit/kit.h"
 
@@ -93,6 +94,11 @@ static void one_of_many_fails(void) {
   QN_CHECK_INT(error.rank, who);
 }
 
+// All of it, up to here, in less than 64 MiB a rank.
+static void memory_is_bounded_among_many(void) {
+  QN_CHECK(qn_memory_peak() < (int64_t)64 << 20);
+}
+
 int main(void) {
   if (qn_comm_open(&comm, &kit_error) != QN_OK) {
     printf("%s\n", kit_error.message);
@@ -102,6 +108,16 @@ int main(void) {
   KIT_RUN(rows_flow_among_many);
   KIT_RUN(one_of_many_fails);
   KIT_RUN(rows_flow_among_many);
+  QN_CHECK_OK(qn_comm_share_memory(comm, 4 << 20, &kit_error));
+  KIT_RUN(rows_flow_among_many);
+  KIT_RUN(one_of_many_fails);
+  QN_CHECK_OK(qn_comm_share_memory(comm, 0, &kit_error));
+  QN_CHECK_OK(qn_nodes_find(comm, 8, &kit_error)); // rows go by nodes
+  QN_CHECK_OK(qn_comm_share_memory(comm, 1 << 20, &kit_error));
+  KIT_RUN(rows_flow_among_many);
+  KIT_RUN(one_of_many_fails);
+  KIT_RUN(rows_flow_among_many);
+  KIT_RUN(memory_is_bounded_among_many);
   qn_comm_close(comm);
   return kit_result();
 }

@@ -10,6 +10,7 @@
 #include "kit/kit.h"
 
 static qn_comm *comm;
+static qn_route route;    // of the exchanges that may go any way
 static qn_schema *schema; // "sender int64, number int64, to int32, name utf8"
 
 // What a rank has got: [0] rows, [1] sum of hashes, [2] rows that should have gone elsewhere, [3] wrong
@@ -129,7 +130,13 @@ static void send_rows(qn_exchange *exchange, const scenario *wanted, way how, in
   }
 }
 
-static void check_totals(const receiver *got, int64_t *sent, int64_t times, bool in_order) {
+// By nodes, rows come from the rank that hands them on.
+static bool knows_sender(const qn_exchange_options *options) {
+  return route != QN_ROUTE_BY_NODE || options->in_rank_order || options->needs_sender;
+}
+
+static void check_totals(const receiver *got, int64_t *sent, int64_t times,
+                         const qn_exchange_options *options) {
   int64_t all[N_SUMS];
   memcpy(all, got->sums, sizeof all);
   QN_CHECK_OK(qn_comm_reduce_int64(comm, QN_SUM, all, N_SUMS, &kit_error));
@@ -137,8 +144,8 @@ static void check_totals(const receiver *got, int64_t *sent, int64_t times, bool
   QN_CHECK_INT(all[N_ROWS], sent[N_ROWS] * times);
   QN_CHECK_INT(all[HASHES], sent[HASHES] * times);
   QN_CHECK_INT(all[ASTRAY], 0);
-  QN_CHECK_INT(all[WRONG_SENDER], 0);
-  if (in_order) {
+  QN_CHECK(all[WRONG_SENDER] == 0 || !knows_sender(options));
+  if (options->in_rank_order) {
     QN_CHECK_INT(all[OUT_OF_ORDER], 0);
   }
 }
@@ -147,9 +154,11 @@ static void run(const scenario *wanted, way how) {
   qn_exchange *exchange = NULL;
   receiver got = {.last_sender = -1, .is_for_all = how == BROADCAST};
   int64_t sent[2] = {0, 0};
+  qn_exchange_options options = wanted->options;
+  options.route = route;
   int64_t n_rows = wanted->n_rows - 100 * qn_comm_rank(comm);
   n_rows = n_rows < 0 ? 0 : n_rows;
-  QN_CHECK_OK(qn_exchange_open(comm, schema, &wanted->options, receive, &got, &exchange, &kit_error));
+  QN_CHECK_OK(qn_exchange_open(comm, schema, &options, receive, &got, &exchange, &kit_error));
   send_rows(exchange, wanted, how, n_rows, sent);
   QN_CHECK_OK(qn_exchange_finish(exchange, &kit_error));
   QN_CHECK_OK(qn_exchange_finish(exchange, &kit_error)); // once more does nothing
@@ -159,7 +168,7 @@ static void run(const scenario *wanted, way how) {
   int64_t bytes[2] = {counts.bytes_sent, counts.bytes_received};
   QN_CHECK_OK(qn_comm_reduce_int64(comm, QN_SUM, bytes, 2, &kit_error));
   QN_CHECK_INT(bytes[0], bytes[1]);
-  check_totals(&got, sent, how == BROADCAST ? qn_comm_size(comm) : 1, wanted->options.in_rank_order);
+  check_totals(&got, sent, how == BROADCAST ? qn_comm_size(comm) : 1, &options);
   qn_exchange_close(exchange);
   QN_CHECK_OK(qn_comm_agree(comm, QN_OK, &kit_error));
 }
@@ -214,6 +223,12 @@ static void rank_order_is_kept(void) {
       SCATTER);
   run(&(scenario){.options = waiting, .n_rows = 3000, .batch_rows = 500, .text_bytes = 30, .choose = to_any},
       BROADCAST);
+}
+
+static void rows_of_a_sender_are_told_apart(void) {
+  const qn_exchange_options options = {.needs_sender = true};
+  run(&(scenario){.options = options, .n_rows = 30000, .batch_rows = 999, .text_bytes = 9, .choose = to_any},
+      SCATTER);
 }
 
 static void values_larger_than_a_buffer_travel(void) {
@@ -310,13 +325,7 @@ static void mistakes_are_refused(void) {
   qn_batch_free(other);
 }
 
-int main(void) {
-  if (qn_comm_open(&comm, &kit_error) != QN_OK ||
-      qn_schema_parse("sender int64, number int64, destination int32, name utf8", &schema, &kit_error) !=
-          QN_OK) {
-    printf("%s\n", kit_error.message);
-    return 1;
-  }
+static void run_all(void) {
   KIT_RUN(random_rows_arrive);
   KIT_RUN(large_batches_are_cut);
   KIT_RUN(tiny_buffers_and_windows_do);
@@ -324,11 +333,52 @@ int main(void) {
   KIT_RUN(ranks_without_rows_take_part);
   KIT_RUN(broadcast_rows_reach_all);
   KIT_RUN(rank_order_is_kept);
+  KIT_RUN(rows_of_a_sender_are_told_apart);
   KIT_RUN(values_larger_than_a_buffer_travel);
   KIT_RUN(pieces_are_put_together);
   KIT_RUN(mixed_ways_keep_the_order);
   KIT_RUN(rows_without_columns_are_counted);
   KIT_RUN(mistakes_are_refused);
+}
+
+// Nothing is kept of the rows, so all slabs are free when all ranks are done.
+static void slabs_have_been_given_back(void) {
+  QN_CHECK_OK(qn_comm_barrier(comm, &kit_error));
+  QN_CHECK(comm->shared == NULL ||
+           qn_shared_n_free(comm->shared, qn_comm_node_rank(comm)) == qn_shared_n_slabs(comm->shared));
+  QN_CHECK_OK(qn_comm_agree(comm, QN_OK, &kit_error));
+}
+
+static void all_of_it_through_shared_memory(void) {
+  QN_CHECK_OK(qn_comm_share_memory(comm, 2 << 20, &kit_error));
+  QN_CHECK(qn_comm_size(comm) == 1 || qn_comm_shared_bytes(comm) > 0);
+  run_all();
+  KIT_RUN(slabs_have_been_given_back);
+}
+
+// As if the ranks were on several machines, with shared memory in each and without.
+static void all_of_it_by_nodes(int ranks_per_node) {
+  route = QN_ROUTE_BY_NODE;
+  QN_CHECK_OK(qn_comm_share_memory(comm, 0, &kit_error));
+  QN_CHECK_OK(qn_nodes_find(comm, ranks_per_node, &kit_error));
+  run_all();
+  QN_CHECK_OK(qn_comm_share_memory(comm, 1 << 20, &kit_error));
+  run_all();
+  KIT_RUN(slabs_have_been_given_back);
+}
+
+int main(void) {
+  if (qn_comm_open(&comm, &kit_error) != QN_OK ||
+      qn_schema_parse("sender int64, number int64, destination int32, name utf8", &schema, &kit_error) !=
+          QN_OK) {
+    printf("%s\n", kit_error.message);
+    return 1;
+  }
+  run_all();
+  KIT_RUN(all_of_it_through_shared_memory);
+  if (qn_comm_size(comm) % 2 == 0 && qn_comm_size(comm) > 2) {
+    all_of_it_by_nodes(2);
+  }
   qn_schema_free(schema);
   qn_comm_close(comm);
   return kit_result();

@@ -6,6 +6,7 @@
 #include "kit/kit.h"
 
 static qn_comm *comm;
+static qn_exchange_options options = {.buffer_bytes = 1, .window = 1};
 static qn_batch *batch; // 2000 rows
 
 typedef struct {
@@ -44,9 +45,8 @@ static qn_status receive_first(void *ctx, const qn_batch *rows, int from_rank, q
 
 static qn_status open_all(state *all, qn_error *err) {
   qn_status status = QN_OK;
-  const qn_exchange_options tiny = {.buffer_bytes = 1, .window = 1};
-  QN_TRY(qn_exchange_open(comm, batch->schema, &tiny, receive_last, all, &all->second, err));
-  QN_TRY(qn_exchange_open(comm, batch->schema, &tiny, receive_first, all, &all->first, err));
+  QN_TRY(qn_exchange_open(comm, batch->schema, &options, receive_last, all, &all->second, err));
+  QN_TRY(qn_exchange_open(comm, batch->schema, &options, receive_first, all, &all->first, err));
   QN_TRY(qn_claims_open(comm, 30, &all->claims, err));
 
 done:
@@ -207,6 +207,32 @@ static void no_message_gets_a_text(void) {
   QN_CHECK_TEXT(error.message, "read or write failed");
 }
 
+// Of a run that fails while rows are under way in shared memory, as of any other.
+static void slabs_are_given_back(void) {
+  QN_CHECK_OK(qn_comm_share_memory(comm, 1 << 20, &kit_error));
+  options = (qn_exchange_options){0};
+  run(1, IN_DELIVER, true);
+  run(1, BEFORE_FINISH, false);
+  run(1u << (qn_comm_size(comm) - 1), WHILE_OTHERS_SCATTER, true);
+  run(0, N_POINTS, true);
+  QN_CHECK_OK(qn_comm_barrier(comm, &kit_error));
+  QN_CHECK(comm->shared == NULL ||
+           qn_shared_n_free(comm->shared, qn_comm_node_rank(comm)) == qn_shared_n_slabs(comm->shared));
+  QN_CHECK_OK(qn_comm_agree(comm, QN_OK, &kit_error));
+}
+
+static void runs_by_nodes_fail_alike(void) {
+  QN_CHECK_OK(qn_comm_share_memory(comm, 0, &kit_error));
+  QN_CHECK_OK(qn_nodes_find(comm, 2, &kit_error));
+  for (int with_memory = 0; with_memory < 2; with_memory++) {
+    QN_CHECK_OK(qn_comm_share_memory(comm, with_memory << 20, &kit_error));
+    options = (qn_exchange_options){.buffer_bytes = 1 - with_memory, .route = QN_ROUTE_BY_NODE};
+    run(2, IN_DELIVER, true);
+    run(1, WHILE_OTHERS_SCATTER, false);
+    run(0, N_POINTS, true);
+  }
+}
+
 int main(void) {
   if (qn_comm_open(&comm, &kit_error) != QN_OK) {
     printf("%s\n", kit_error.message);
@@ -220,6 +246,10 @@ int main(void) {
   KIT_RUN(failures_in_a_row);
   KIT_RUN(large_messages_under_way_are_drained);
   KIT_RUN(no_message_gets_a_text);
+  KIT_RUN(slabs_are_given_back);
+  if (qn_comm_size(comm) % 2 == 0 && qn_comm_size(comm) > 2) {
+    KIT_RUN(runs_by_nodes_fail_alike);
+  }
   qn_batch_free(batch);
   qn_comm_close(comm);
   return kit_result();
