@@ -81,6 +81,19 @@ done:
   return status;
 }
 
+enum { SHARED_BYTES = 4 << 20, SHARED_PART = 16 }; // of a rank: bytes, and this part of the budget at most
+
+// Memory through which the ranks of a node hand rows over: as much as QUERN_SHARED_MEMORY says, if it is set.
+static qn_status share_memory(qn_job *job, qn_error *err) {
+  const char *given = getenv("QUERN_SHARED_MEMORY");
+  int64_t bytes = given == NULL ? -1 : qn_parse_bytes(given);
+  if (bytes < 0) {
+    const int64_t part = qn_memory_budget() / SHARED_PART;
+    bytes = part < SHARED_BYTES ? part : SHARED_BYTES;
+  }
+  return qn_comm_share_memory(job->comm, bytes, err);
+}
+
 // All ranks have the same budget, the least of all: decisions that they must make alike depend on it.
 static qn_status set_resources(qn_job *job, int64_t given, qn_error *err) {
   qn_status status = QN_OK;
@@ -91,6 +104,7 @@ static qn_status set_resources(qn_job *job, int64_t given, qn_error *err) {
   QN_TRY(qn_comm_agree(job->comm, qn_comm_reduce_int64(job->comm, QN_MIN, &bytes, 1, err), err));
   qn_memory_set_budget(bytes);
   qn_memory_tune(bytes);
+  QN_TRY(share_memory(job, err));
   if (qn_comm_rank(job->comm) == 0 && !job->is_quiet) {
     print_resources(job, &scratch);
   }
