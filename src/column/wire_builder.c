@@ -7,6 +7,8 @@
 #include "base/memory.h"
 #include "column/wire_form.h"
 
+enum { LARGEST_GAPS = 16 }; // this part of the encoded batch
+
 qn_status qn_wire_builder_init(qn_wire_builder *builder, const qn_schema *schema, qn_error *err) {
   *builder = (qn_wire_builder){0};
   return qn_batch_builder_init(&builder->rows, schema, err);
@@ -133,42 +135,63 @@ qn_status qn_wire_builder_append(qn_wire_builder *builder, const qn_selection *r
                             : qn_batch_builder_append_range(&builder->rows, rows->batch, rows->first, n, err);
 }
 
+// Bytes that the encoded batch takes without gaps, and where its last part ends now.
+static int64_t measure(const qn_wire_builder *builder, int64_t *end) {
+  int64_t size = qn_wire_head_size(builder->rows.n_columns);
+  *end = size;
+  for (int i = 0; i < builder->rows.n_columns; i++) {
+    const qn_column_builder *column = &builder->rows.columns[i];
+    const qn_buffer *parts[] = {&column->values, &column->bytes, &column->validity};
+    for (int p = 0; p < (column->n_nulls > 0 ? 3 : 2); p++) {
+      const int64_t padded = qn_wire_pad(parts[p]->size);
+      const int64_t part_end = padded > 0 ? parts[p]->data - builder->memory + padded : 0;
+      size += padded;
+      *end = part_end > *end ? part_end : *end;
+    }
+  }
+  return size;
+}
+
 // Where a part of the encoded batch goes that lies in a buffer now; *end moves behind it.
-static int64_t seal_part(uint8_t *memory, const qn_buffer *buffer, bool is_dense, int64_t *end) {
-  int64_t at = buffer->data - memory;
-  if (is_dense && at > *end) {
+static int64_t seal_part(uint8_t *memory, const qn_buffer *buffer, bool is_moved, int64_t *end) {
+  const int64_t padded = qn_wire_pad(buffer->size);
+  int64_t at = padded > 0 ? buffer->data - memory : *end;
+  if (is_moved && at > *end) {
     at = *end;
     memmove(memory + at, buffer->data, (size_t)buffer->size);
   }
-  const int64_t padded = qn_wire_pad(buffer->size);
+  memset(memory + *end, 0, (size_t)(at - *end));
   memset(memory + at + buffer->size, 0, (size_t)(padded - buffer->size));
   *end = at + padded;
   return at;
 }
 
-int64_t qn_wire_builder_seal(qn_wire_builder *builder, bool is_dense) {
+int64_t qn_wire_builder_seal(qn_wire_builder *builder) {
   const qn_batch_builder *rows = &builder->rows;
   uint8_t *memory = builder->memory;
+  int64_t last_end = 0;
+  const int64_t dense = measure(builder, &last_end);
+  const bool is_moved = last_end - dense > dense / LARGEST_GAPS;
   int64_t end = qn_wire_head_size(rows->n_columns);
 
   for (int i = 0; i < rows->n_columns; i++) {
     const qn_column_builder *column = &rows->columns[i];
     qn_wire_entry *entry = qn_wire_entry_at(memory, i);
     *entry = (qn_wire_entry){.type = (uint32_t)column->type, .n_nulls = column->n_nulls};
-    entry->values_at = entry->bytes_at = seal_part(memory, &column->values, is_dense, &end);
+    entry->values_at = entry->bytes_at = seal_part(memory, &column->values, is_moved, &end);
   }
   for (int i = 0; i < rows->n_columns; i++) {
     const qn_column_builder *column = &rows->columns[i];
     if (qn_type_is_text(column->type)) {
       qn_wire_entry *entry = qn_wire_entry_at(memory, i);
-      entry->bytes_at = seal_part(memory, &column->bytes, is_dense, &end);
+      entry->bytes_at = seal_part(memory, &column->bytes, is_moved, &end);
       entry->n_bytes = column->bytes.size;
     }
   }
   for (int i = 0; i < rows->n_columns; i++) {
     const qn_column_builder *column = &rows->columns[i];
     if (column->n_nulls > 0) {
-      qn_wire_entry_at(memory, i)->validity_at = seal_part(memory, &column->validity, is_dense, &end);
+      qn_wire_entry_at(memory, i)->validity_at = seal_part(memory, &column->validity, is_moved, &end);
     }
   }
   qn_wire_put_head(memory, rows->n_columns, rows->n_rows, end);

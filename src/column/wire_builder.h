@@ -31,6 +31,6 @@ int64_t qn_wire_builder_count_fitting(const qn_wire_builder *builder, const qn_s
 /// Appends the first n rows, which have room.
 qn_status qn_wire_builder_append(qn_wire_builder *builder, const qn_selection *rows, int64_t n,
                                  qn_error *err);
-/// Completes the encoded batch and takes the builder out of its memory. Returns the bytes it takes; dense:
-/// the parts are moved together, without gaps between them.
-int64_t qn_wire_builder_seal(qn_wire_builder *builder, bool is_dense);
+/// Completes the encoded batch and takes the builder out of its memory. Returns the bytes it takes; if the
+/// gaps between its parts are more than a small part of it, they are moved together.
+int64_t qn_wire_builder_seal(qn_wire_builder *builder);

@@ -54,11 +54,6 @@ qn_status qn_exchange_scatter(qn_exchange *exchange, const qn_batch *batch, cons
 qn_status qn_exchange_send(qn_exchange *exchange, const qn_batch *batch, int destination, qn_error *err);
 /// Sends all rows to every rank, this one included.
 qn_status qn_exchange_broadcast(qn_exchange *exchange, const qn_batch *batch, qn_error *err);
-/// In rank order: true if rows for that rank would not have to be kept here, as the receiver has begun with
-/// this rank's or its window has room. Else qn_exchange_wait_for_turn() waits until it is so; only when the
-/// ranks before this one need nothing of it until they finish this exchange.
-bool qn_exchange_has_turn(const qn_exchange *exchange, int destination);
-qn_status qn_exchange_wait_for_turn(qn_exchange *exchange, int destination, qn_error *err);
 /// Sends what is left and the end marks, and delivers until every rank's end has come.
 qn_status qn_exchange_finish(qn_exchange *exchange, qn_error *err);
 void qn_exchange_close(qn_exchange *exchange);

@@ -42,7 +42,7 @@ typedef struct qn_destination {
 /// Working space of scatter: rows by destination.
 typedef struct qn_partition {
   int64_t capacity; // of rows
-  int32_t *rows;    // [capacity + 1]
+  int32_t *rows;    // [capacity + QN_SLOT_SLACK]
   int32_t *slots;   // by nodes: [capacity]
   int64_t *ends;    // [n_slots]
 } qn_partition;

@@ -63,14 +63,10 @@ static qn_status post(qn_exchange *exchange, int destination, qn_parcel *parcel,
   return qn_exchange_depart(exchange, destination, err);
 }
 
-static bool has_room(const qn_exchange *exchange, const qn_destination *to) {
-  return to->first == NULL && to->n_unacknowledged < exchange->window;
-}
-
 // In rank order, the ranks before this one come first, and what they still have to do may need this rank: it
 // does not wait until the receiver has begun with it.
 static bool must_wait(const qn_exchange *exchange, const qn_destination *to) {
-  if (has_room(exchange, to)) {
+  if (to->first == NULL && to->n_unacknowledged < exchange->window) {
     return false;
   }
   return !exchange->in_rank_order || to->has_credit ||
@@ -81,23 +77,6 @@ static qn_status wait_for_room(qn_exchange *exchange, int destination, qn_error 
   qn_status status = QN_OK;
   qn_patience patience = {0};
   while (must_wait(exchange, &exchange->destinations[destination])) {
-    QN_TRY(qn_comm_wait(exchange->comm, &patience, &exchange->counts.wait_ns, err));
-  }
-
-done:
-  return status;
-}
-
-bool qn_exchange_has_turn(const qn_exchange *exchange, int destination) {
-  const qn_destination *to = &exchange->destinations[destination];
-  return destination == exchange->rank || to->has_credit || has_room(exchange, to);
-}
-
-qn_status qn_exchange_wait_for_turn(qn_exchange *exchange, int destination, qn_error *err) {
-  qn_status status = QN_OK;
-  qn_patience patience = {0};
-  QN_TRY(qn_exchange_check(exchange, err));
-  while (!qn_exchange_has_turn(exchange, destination)) {
     QN_TRY(qn_comm_wait(exchange->comm, &patience, &exchange->counts.wait_ns, err));
   }
 
@@ -214,7 +193,7 @@ static qn_status flush_destination(qn_exchange *exchange, int destination, qn_er
   QN_TRY(wait_for_room(exchange, destination, err));
   if (to->builder.rows.n_rows > 0) { // else somebody has flushed it meanwhile
     qn_parcel *parcel = to->parcel;
-    const int64_t size = qn_wire_builder_seal(&to->builder, parcel->header.slab == 0);
+    const int64_t size = qn_wire_builder_seal(&to->builder);
     if (parcel->header.slab != 0) {
       parcel->header.slab_bytes = size;
     } else {

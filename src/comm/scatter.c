@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "comm/exchange_state.h"
+#include "comm/slot_sort.h"
 
 qn_status qn_exchange_flush(qn_exchange *exchange, qn_error *err) {
   qn_status status = QN_OK;
@@ -68,7 +69,7 @@ static qn_status reserve_partition(const qn_exchange *exchange, qn_partition *pa
     partition->capacity = 0;
     qn_memory_free(partition->rows);
     qn_memory_free(partition->slots);
-    partition->rows = qn_memory_alloc((n_rows + 1) * 4);
+    partition->rows = qn_memory_alloc((n_rows + QN_SLOT_SLACK) * 4);
     partition->slots = exchange->across != NULL ? qn_memory_alloc(n_rows * 4) : NULL;
     QN_REQUIRE(partition->rows != NULL && (partition->slots != NULL || exchange->across == NULL), err,
                QN_ERR_MEMORY, "no memory to sort %" PRId64 " rows by rank", n_rows);
@@ -97,39 +98,6 @@ static void find_slots(const qn_exchange *exchange, const int32_t *ranks, int64_
   for (int64_t i = 0; i < n_rows; i++) {
     const qn_place place = places[ranks[i]];
     slots[i] = place.node == node ? place.index : exchange->size + place.node;
-  }
-}
-
-enum { FEW_SLOTS = 4 };
-
-// With few slots a pass for each is faster than counting: nothing is predicted, and no step waits for memory.
-// What is written for a row of another slot is overwritten by the next that belongs here; the last falls
-// behind the rows.
-static void sort_few(const int32_t *slots, int64_t n_rows, int n_slots, qn_partition *partition) {
-  int64_t end = 0;
-  for (int slot = 0; slot < n_slots; slot++) {
-    for (int64_t i = 0; i < n_rows; i++) {
-      partition->rows[end] = (int32_t)i;
-      end += slots[i] == slot;
-    }
-    partition->ends[slot] = end;
-  }
-}
-
-static void sort_many(const int32_t *slots, int64_t n_rows, int n_slots, qn_partition *partition) {
-  int64_t *ends = partition->ends;
-  memset(ends, 0, (size_t)n_slots * 8);
-  for (int64_t i = 0; i < n_rows; i++) {
-    ends[slots[i]]++;
-  }
-  int64_t start = 0;
-  for (int i = 0; i < n_slots; i++) {
-    const int64_t n = ends[i];
-    ends[i] = start;
-    start += n;
-  }
-  for (int64_t i = 0; i < n_rows; i++) {
-    partition->rows[ends[slots[i]]++] = (int32_t)i;
   }
 }
 
@@ -178,11 +146,7 @@ static qn_status scatter_rows(qn_exchange *exchange, const qn_batch *batch, cons
     find_slots(exchange, ranks, batch->n_rows, partition.slots);
     slots = partition.slots;
   }
-  if (n_slots <= FEW_SLOTS) {
-    sort_few(slots, batch->n_rows, n_slots, &partition);
-  } else {
-    sort_many(slots, batch->n_rows, n_slots, &partition);
-  }
+  qn_slot_sort_best(n_slots)(slots, batch->n_rows, n_slots, partition.rows, partition.ends);
   QN_TRY(append_across(exchange, batch, ranks, &partition, err));
   for (int i = 1; i <= exchange->size; i++) { // this rank's own come last: delivering may take its time
     const int to = (exchange->rank + i) % exchange->size;
