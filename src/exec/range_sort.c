@@ -139,7 +139,7 @@ qn_status qn_range_sort_finish(qn_range_sort *sort, qn_error *err) {
 
   if (sort->rows != NULL) {
     QN_TRY(qn_range_splits_new(comm, sort->sampler, &options, &sort->splits, err));
-    const qn_exchange_options way = {.needs_sender = sort->ties == QN_TIES_BY_PLACE};
+    const qn_exchange_options way = {.needs_sender = true}; // ties are broken by where rows come from
     QN_TRY(qn_exchange_open(comm, sort->schema, &way, deliver, sort, &sort->exchange, err));
     QN_TRY(send_rows(sort, err));
     end_exchange(sort);
