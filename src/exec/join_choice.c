@@ -18,7 +18,9 @@ enum {
   SHARES = 64,             // a heavy key has this part of a rank's rows
   LEAST_HEAVY = 64,        // rows
   COUNTERS_PER_RANK = 512,
-  MOST_COUNTERS = 32768,
+  MOST_COUNTERS = 128 << 10, // of all ranks together: 2 MiB
+  MOST_KEYS = 128 << 10,
+  LEAST_SAID = 256,
   SAMPLE_KEYS = 4096,
   LEAST_COMPARED = 64, // keys, to believe what a comparison says
   MORE_TO_COME = 4,
@@ -28,20 +30,27 @@ enum {
 
 // --- What a rank has seen
 
+// Every rank gets what all have seen, so with many ranks each says less; then only heavier keys are found.
+static int clamp_count(int64_t wanted, int n_ranks, int64_t most_of_all, int least) {
+  const int64_t most = most_of_all / n_ranks;
+  return (int)(wanted < most ? wanted : most > least ? most : least);
+}
+
 qn_status qn_join_sampler_init(qn_join_sampler *sampler, const qn_run *run, const qn_dataset *node, int side,
                                qn_error *err) {
   qn_status status = QN_OK;
   const int n_ranks = qn_comm_size(run->comm);
-  const int wanted =
-      n_ranks < MOST_COUNTERS / COUNTERS_PER_RANK ? n_ranks * COUNTERS_PER_RANK : MOST_COUNTERS;
+  const int n_counters =
+      clamp_count((int64_t)COUNTERS_PER_RANK * n_ranks, n_ranks, MOST_COUNTERS, LEAST_SAID);
+  const int n_keys = clamp_count(SAMPLE_KEYS, n_ranks, MOST_KEYS, LEAST_SAID);
 
   *sampler = (qn_join_sampler){.key_columns = side == 0 ? node->left_keys : node->right_keys,
                                .n_keys = node->n_keys};
   if (n_ranks > 1) {
     sampler->columns = calloc((size_t)node->n_keys + 1, sizeof *sampler->columns);
     QN_REQUIRE(sampler->columns != NULL, err, QN_ERR_MEMORY, "no memory for a join");
-    QN_TRY(qn_key_sketch_new(wanted, &sampler->sketch, err));
-    QN_TRY(qn_key_sample_new(SAMPLE_KEYS, &sampler->keys, err));
+    QN_TRY(qn_key_sketch_new(n_counters, &sampler->sketch, err));
+    QN_TRY(qn_key_sample_new(n_keys, &sampler->keys, err));
   }
 
 done:

@@ -18,6 +18,7 @@
 enum {
   PLACES_PER_ROW = 12,   // of an array over dense keys, at most: what a hash table would take
   FEW_PLACES = 64 << 10, // always allowed
+  ROWS_TO_SORT = 2,      // per key: rows are put in the order of their keys
   BYTES_PER_ROW = 64,    // of a group table with its index
 };
 
@@ -26,6 +27,7 @@ struct qn_join_table {
   int build_side;
   qn_batch *build;
   qn_schema *both_schema; // left then right columns, for the condition; else NULL
+  bool *is_read;          // [columns of both_schema]: by the condition
   qn_dense_keys dense;    // n_groups 0: `keys` numbers them
   qn_group_table *keys;
   qn_join_index index;
@@ -113,6 +115,24 @@ done:
   return status;
 }
 
+// Rows of a key that has many lie side by side afterwards, so that its pairs are gathered from few places.
+static qn_status sort_build(qn_join_table *table, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n_rows = table->build->n_rows;
+  qn_batch *sorted = NULL;
+  int32_t *order = qn_memory_alloc(n_rows * (int64_t)sizeof *order);
+
+  QN_REQUIRE(order != NULL, err, QN_ERR_MEMORY, "no memory to join %lld rows", (long long)n_rows);
+  qn_join_index_sort_rows(&table->index, table->groups, n_rows, order);
+  QN_TRY(qn_batch_gather(table->build, order, n_rows, &sorted, err));
+  qn_batch_free(table->build);
+  table->build = sorted;
+
+done:
+  qn_memory_free(order);
+  return status;
+}
+
 static qn_status index_build(qn_join_table *table, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n_rows = table->build->n_rows;
@@ -131,6 +151,11 @@ static qn_status index_build(qn_join_table *table, qn_error *err) {
   const int64_t n_groups =
       table->dense.n_groups > 0 ? table->dense.n_groups : qn_group_table_n_groups(table->keys);
   QN_TRY(qn_join_index_init(&table->index, table->groups, n_rows, n_groups, err));
+  // Ranks that hold the same rows speak of those with marks by number, and may not all have the memory.
+  if (table->is_matched == NULL && !table->index.is_unique && n_rows >= ROWS_TO_SORT * n_groups &&
+      !qn_memory_is_tight(qn_batch_n_bytes(table->build))) {
+    QN_TRY(sort_build(table, err));
+  }
   give_room_back(table);
 
 done:
@@ -155,6 +180,9 @@ static qn_status make_both_schema(qn_join_table *table, qn_error *err) {
     }
   }
   QN_TRY(qn_schema_new(fields, n, &table->both_schema, err));
+  table->is_read = calloc((size_t)n_all + 1, sizeof *table->is_read);
+  QN_REQUIRE(table->is_read != NULL, err, QN_ERR_MEMORY, "no memory for a join");
+  qn_expr_mark_columns(node->condition, table->is_read);
 
 done:
   qn_arena_release(&names);
@@ -205,6 +233,7 @@ void qn_join_table_free(qn_join_table *table) {
   qn_schema_free(table->both_schema);
   qn_batch_free(table->build);
   free(table->columns);
+  free(table->is_read);
   qn_memory_free(table->is_matched);
   give_room_back(table);
   qn_memory_free(table->probe_rows);
@@ -232,8 +261,15 @@ static qn_status check_condition(qn_join_table *table, const qn_batch *probe, in
   qn_column *columns = calloc((size_t)(n_left + right.batch->n_columns) + 1, sizeof *columns);
 
   QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for a join");
-  QN_TRY(qn_join_columns(left, NULL, n_left, *n_pairs, columns, err));
-  QN_TRY(qn_join_columns(right, NULL, right.batch->n_columns, *n_pairs, columns + n_left, err));
+  for (int c = 0; c < n_left + right.batch->n_columns; c++) {
+    const bool is_left = c < n_left;
+    const int own = is_left ? c : c - n_left;
+    if (table->is_read[c]) {
+      QN_TRY(qn_join_columns(is_left ? left : right, &own, 1, *n_pairs, &columns[c], err));
+    } else {
+      QN_TRY(qn_column_all_null(table->both_schema->fields[c].type, *n_pairs, &columns[c], err));
+    }
+  }
   QN_TRY(qn_batch_new_take(table->both_schema, *n_pairs, columns, &pairs, err));
   QN_TRY(qn_expr_select(table->output.node->condition, pairs, table->kept, &n_kept, err));
   for (int64_t i = 0; i < n_kept; i++) {

@@ -121,6 +121,20 @@ done:
   return status;
 }
 
+void qn_join_index_sort_rows(qn_join_index *index, const int32_t *groups, int64_t n_rows, int32_t *order) {
+  int64_t n = index->starts[index->n_groups];
+
+  memcpy(order, index->rows, (size_t)n * sizeof *order);
+  for (int64_t i = 0; i < n_rows; i++) {
+    if (groups[i] < 0) {
+      order[n++] = (int32_t)i;
+    }
+  }
+  qn_memory_free(index->memory);
+  index->memory = NULL;
+  index->rows = NULL;
+}
+
 void qn_join_index_release(qn_join_index *index) {
   qn_memory_free(index->starts);
   qn_memory_free(index->memory);
@@ -132,7 +146,7 @@ int64_t qn_join_index_n_bytes(const qn_join_index *index) {
   if (index->is_unique) {
     n = index->is_identity ? 0 : index->n_groups + PLACES_IN_FRONT;
   } else if (index->starts != NULL) {
-    n = index->n_groups + 2 + index->starts[index->n_groups];
+    n = index->n_groups + 2 + (index->rows != NULL ? index->starts[index->n_groups] : 0);
   }
   return n * (int64_t)sizeof(int32_t);
 }
@@ -161,7 +175,7 @@ fetch_ahead(const qn_join_index *index, const int32_t *groups, int64_t row, int6
   if (row + 2 * AHEAD < n_rows && groups[row + 2 * AHEAD] >= 0) {
     __builtin_prefetch(index->starts + groups[row + 2 * AHEAD]);
   }
-  if (row + AHEAD < n_rows && groups[row + AHEAD] >= 0) {
+  if (index->rows != NULL && row + AHEAD < n_rows && groups[row + AHEAD] >= 0) {
     __builtin_prefetch(index->rows + index->starts[groups[row + AHEAD]]);
   }
 }
@@ -186,7 +200,8 @@ int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, i
     const int32_t n = count - taken <= room ? count - taken : (int32_t)room;
     for (int32_t k = 0; k < n; k++) {
       probe_rows[n_pairs + k] = (int32_t)row;
-      build_rows[n_pairs + k] = index->rows[first + taken + k];
+      const int32_t place = first + taken + k;
+      build_rows[n_pairs + k] = index->rows != NULL ? index->rows[place] : place;
     }
     if (count == 0 && keep_unmatched) {
       probe_rows[n_pairs] = (int32_t)row;

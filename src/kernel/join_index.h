@@ -9,8 +9,9 @@
 typedef struct qn_join_index {
   int64_t n_groups;
   int32_t *starts; // n_groups + 1: the rows of group g are rows[starts[g] .. starts[g + 1]); or NULL
-  int32_t
-      *rows; // ascending within a group; is_unique: rows[g] is the row of group g or -1, and rows[-1] is -1
+  // Ascending within a group; is_unique: rows[g] is the row of group g or -1, and rows[-1] is -1. NULL: rows
+  // lie by group themselves, so that place i of the lists is row i.
+  int32_t *rows;
   bool is_unique;   // no group has two rows, so there are no lists
   bool is_identity; // group g has row g and no other: there is nothing to look up
   void *memory;     // of rows
@@ -20,6 +21,10 @@ typedef struct qn_join_index {
 /// n_rows < 2^31.
 qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_t n_rows, int64_t n_groups,
                              qn_error *err);
+/// For rows in lists (neither is_unique nor sorted before): order[0 .. n_rows - 1] are the rows by group,
+/// those without a group last. Whoever has put them into that order can go on with the index, which needs no
+/// lists then.
+void qn_join_index_sort_rows(qn_join_index *index, const int32_t *groups, int64_t n_rows, int32_t *order);
 void qn_join_index_release(qn_join_index *index);
 int64_t qn_join_index_n_bytes(const qn_join_index *index);
 

@@ -120,9 +120,31 @@ static void unique_keys_make_a_pair_at_most(void) {
   }
 }
 
+// The pairs of rows that were put in order are those of the rows they were.
+static void sorted_rows_need_no_lists(void) {
+  kit_random random = {.state = 34};
+  int32_t *build = random_groups(&random, 150, 20), *probe = random_groups(&random, 100, 20);
+  int32_t order[150], sorted[150];
+  qn_join_index index = {0};
+
+  QN_CHECK_OK(qn_join_index_init(&index, build, 150, 20, &kit_error));
+  qn_join_index_sort_rows(&index, build, 150, order);
+  for (int i = 0; i < 150; i++) {
+    sorted[i] = build[order[i]];
+    QN_CHECK(i == 0 || sorted[i] < 0 || (sorted[i - 1] >= 0 && sorted[i - 1] <= sorted[i]));
+  }
+  for (int64_t max_pairs = 1; max_pairs < 10000; max_pairs *= 17) {
+    check_pairs(&index, sorted, 150, probe, 100, true, max_pairs);
+  }
+  qn_join_index_release(&index);
+  free(build);
+  free(probe);
+}
+
 int main(void) {
   KIT_RUN(lists_hold_the_rows_of_their_group);
   KIT_RUN(pairs_are_those_of_nested_loops);
+  KIT_RUN(sorted_rows_need_no_lists);
   KIT_RUN(unique_keys_make_a_pair_at_most);
   return kit_result();
 }
