@@ -142,6 +142,7 @@ def main():
     print(text)
     with open(os.path.join(options.results, f"table-{options.rows}.md"), "w", encoding="utf-8") as file:
         file.write(text)
+    results.write_ratios(os.path.join(options.results, f"ratios-{options.rows}.csv"), rows)
     picture_path = os.path.join(options.results, f"ratios-{options.rows}.svg")
     try:
         picture.draw(rows, picture_path)

@@ -7,9 +7,8 @@ ANSWER = "select count(*), sum(rank), sum(rank * rank), max(rank) from ranks"
 
 
 def duckdb(db, data, out):
-    db.execute("use memory")
-    db.execute("create or replace table links as select source, target, degree from stored.edges join "
-               "(select source, count(*) as degree from stored.edges group by source) using (source)")
+    db.execute("create or replace table links as select source, target, degree from edges join "
+               "(select source, count(*) as degree from edges group by source) using (source)")
     db.execute("create or replace table ranks as select id, 1.0::double / count(*) over () as rank from "
                "(select source as id from links union select target from links)")
     n = db.execute("select count(*) from ranks").fetchone()[0]

@@ -25,10 +25,8 @@ def open_duckdb(data, task, threads, memory):
     db.execute("set TimeZone = 'UTC'")
     for name in task.data:
         if os.path.exists(data.database(name)):
-            db.execute(f"attach '{data.database(name)}' as {'stored' if name == 'edges' else name}_file (read_only)"
-                       .replace("stored_file", "stored"))
-            if name != "edges":
-                db.execute(f"create temp view {name} as from {name}_file.{name}")
+            db.execute(f"attach '{data.database(name)}' as {name}_file (read_only)")
+            db.execute(f"create temp view {name} as from {name}_file.{name}")
     return db
 
 

@@ -9,6 +9,7 @@ COLOURS = {"duckdb": "#e69f00", "polars": "#0072b2", "spark": "#d55e00", "bodo":
 
 def draw(rows, path):
     import matplotlib
+    import matplotlib.ticker
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.hashsalt": "bench", "font.size": 9, "svg.fonttype": "none"})
     from matplotlib import pyplot
@@ -21,7 +22,10 @@ def draw(rows, path):
         axes.scatter(*zip(*points), s=34, label=title(engine), color=COLOURS.get(engine), edgecolors="white", zorder=3)
     axes.axvline(1, color="black", linewidth=1, zorder=2)
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xticks([value for value in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= value <= high])
     axes.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     axes.set_yticks(range(len(tasks)), tasks)
     axes.set_ylim(len(tasks) - 0.5, -0.5)
     axes.grid(axis="y", color="#eeeeee")

@@ -83,6 +83,18 @@ def lines(rows):
             yield Line(task, mode, engine, runs, engines.get("quern"))
 
 
+RATIO_FIELDS = ["task", "mode", "engine", "n_runs", "wall", "least", "most", "seconds", "warm", "cpu", "tree_peak",
+                "process_peak", "spilled", "by_wall", "by_query", "by_cpu", "failure"]
+
+
+def write_ratios(path, rows):
+    """A line for each engine in each task: medians, and ratios to Quern in the same mode."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(RATIO_FIELDS)
+        writer.writerows([getattr(line, name) for name in RATIO_FIELDS] for line in lines(rows))
+
+
 def geometric_mean(values):
     return math.exp(statistics.fmean(map(math.log, values))) if values else None
 

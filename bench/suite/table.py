@@ -62,15 +62,15 @@ def budget_table(rows):
         if line.mode != "budget":
             continue
         free = in_memory.get((line.task, line.engine))
-        slower = results.ratio(line.wall, free.wall) if free and not line.failure else None
+        own = [results.ratio(getattr(line, name), getattr(free, name)) if free else None for name in ("wall", "cpu")]
         name = f"{line.task}: {line.title}" if line.engine == "quern" else ""
         budget = next((run["budget"] for run in rows if (run["task"], run["mode"]) == (line.task, "budget")), 0)
         if line.failure:
-            body.append([name, title(line.engine), mib(budget), "no answer", "", "", "", "", ""])
+            body.append([name, title(line.engine), mib(budget), "no answer", "", "", "", "", "", ""])
             continue
-        body.append([name, title(line.engine), mib(budget), seconds(line.wall), spread(line), number(slower),
+        body.append([name, title(line.engine), mib(budget), seconds(line.wall), spread(line), *map(number, own),
                      mib(line.process_peak), mib(line.spilled), number(line.by_wall)])
-    return markdown(["task", "engine", "budget MiB", "s", "min..max", "x own time in memory", "peak MiB of a process",
+    return markdown(["task", "engine", "budget MiB", "s", "min..max", "x own s", "x own CPU", "peak MiB of a process",
                      "spilled MiB", "x whole"], body)
 
 
