@@ -229,6 +229,13 @@ static const qn_op_ops partial_ops = {.name = "reduce here",
 // --- After the exchange, or without one
 // -------------------------------------------------------------------------------
 
+// Four bits of the hash that neither the choice of the rank (the highest) nor the place in a table (the
+// lowest) depends on: keys of one partition that agreed in these would crowd a part of every table.
+static int partition_of(uint64_t hash, int level) {
+  const int shift = level < 6 ? 32 + 4 * level : 28 - 4 * (level - 6);
+  return (int)(hash >> shift & (N_PARTITIONS - 1));
+}
+
 static qn_status spill_rows(reduce_op *state, qn_spool **partitions, int level, qn_error *err) {
   qn_status status = QN_OK;
   qn_batch *batch = NULL;
@@ -245,7 +252,7 @@ static qn_status spill_rows(reduce_op *state, qn_spool **partitions, int level, 
       int64_t n_here = 0;
       for (int64_t i = 0; i < n; i++) {
         rows[n_here] = (int32_t)i;
-        n_here += (int)((hashes[first + i] >> (4 * level)) & (N_PARTITIONS - 1)) == p;
+        n_here += partition_of(hashes[first + i], level) == p;
       }
       QN_TRY(qn_batch_gather(batch, rows, n_here, &part, err));
       QN_TRY(qn_spool_append(partitions[p], part, err));
