@@ -20,7 +20,7 @@ from harness import difference, read_csv, run_plan
 MIB = 1 << 20
 ROW_BYTES = 88  # of a generated row in memory, its text with its offset
 RESIDENT_MIB = 64  # what a rank may have beside 1.25 times its budget
-ACCOUNTED_MIB = 8  # of that, in the account of memory: so that small data can show something too
+ACCOUNTED_MIB = 12  # of that, in the account of memory: so that small data can show something too
 NUMBERS = ("select i, (i * 7919 + 13) % {keys} as k, (i % 100)::integer as g, (i * 104729 % 1000003) / 4 as x, "
            "printf('some text that all of the rows have -%010d', i * 31337 % 9999999967) as s from range({n}) t(i)")
 DIGITS = "cast(substr({s}, 38, 10) as int64)"
