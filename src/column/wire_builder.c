@@ -69,8 +69,8 @@ static int64_t choose_capacity(const qn_batch_builder *rows, int64_t size, const
   return low;
 }
 
-static int64_t place_buffer(qn_buffer *buffer, uint8_t *memory, int64_t at, int64_t room) {
-  *buffer = (qn_buffer){.data = memory + at, .capacity = room};
+static int64_t place_buffer(const qn_wire_builder *builder, qn_buffer *buffer, int64_t at, int64_t room) {
+  *buffer = (qn_buffer){.data = builder->memory + at, .capacity = room};
   return at + room;
 }
 
@@ -79,20 +79,20 @@ void qn_wire_builder_place(qn_wire_builder *builder, uint8_t *memory, int64_t si
   int64_t at = qn_wire_head_size(rows->n_columns);
 
   displace(builder);
+  builder->memory = memory;
   const int64_t capacity = choose_capacity(rows, size, like);
   for (int i = 0; i < rows->n_columns; i++) {
-    at = place_buffer(&rows->columns[i].values, memory, at, values_room(rows->columns[i].type, capacity));
+    at = place_buffer(builder, &rows->columns[i].values, at, values_room(rows->columns[i].type, capacity));
   }
   for (int i = 0; i < rows->n_columns; i++) {
     if (qn_type_is_text(rows->columns[i].type)) {
       const int64_t room = qn_wire_pad(capacity * text_per_row(&like->columns[i]));
-      at = place_buffer(&rows->columns[i].bytes, memory, at, room) + QN_MEMORY_SLACK;
+      at = place_buffer(builder, &rows->columns[i].bytes, at, room) + QN_MEMORY_SLACK;
     }
   }
   for (int i = 0; i < rows->n_columns; i++) {
-    at = place_buffer(&rows->columns[i].validity, memory, at, validity_room(capacity));
+    at = place_buffer(builder, &rows->columns[i].validity, at, validity_room(capacity));
   }
-  builder->memory = memory;
   builder->capacity = at <= size ? capacity : 0;
 }
 

@@ -277,7 +277,7 @@ static qn_status append_some(qn_exchange *exchange, int destination, qn_selectio
   } else if (to->builder.rows.n_rows > 0) {
     QN_TRY(flush_destination(exchange, destination, err));
   } else {
-    const bool is_slab = to->parcel->header.slab != 0;
+    const bool is_slab = to->open_bytes == 0;
     close_buffer(exchange, to);
     if (!grow_next(exchange, to) || is_slab) {
       QN_TRY(send_alone(exchange, destination, rows, err));

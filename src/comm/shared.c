@@ -224,11 +224,11 @@ done:
   return status;
 }
 
-void qn_loan_free(void *memory) {
-  qn_loan *loan = memory;
-  if (loan != NULL) {
-    atomic_store_explicit(loan->flag, 0, memory_order_release);
-    unref(loan->shared);
+void qn_loan_free(void *loan) {
+  const qn_loan *ended = loan;
+  if (ended != NULL) {
+    atomic_store_explicit(ended->flag, 0, memory_order_release);
+    unref(ended->shared);
     free(loan);
   }
 }
