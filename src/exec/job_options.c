@@ -164,7 +164,8 @@ qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err) {
   }
   QN_TRY(print_option(out, "output", "PATH", "where results go", fallback_output(job), err));
   QN_TRY(print_option(out, "memory", "SIZE", "memory budget per rank, such as 2GiB",
-                      "QUERN_MEMORY, or a safe share of what Slurm, the control group or the machine has", err));
+                      "QUERN_MEMORY, or a safe share of what Slurm, the control group or the machine has",
+                      err));
   QN_TRY(print_option(out, "scratch", "DIR", "folder for spill files",
                       "QUERN_SCRATCH, SLURM_TMPDIR, TMPDIR or /tmp", err));
   QN_TRY(print_option(out, "record", "FILE", "write what each operator did, as JSON", NULL, err));
