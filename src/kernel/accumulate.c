@@ -208,12 +208,12 @@ static int64_t choose_rows(const qn_update *block, const uint8_t *skip, const in
   int64_t n = 0;
 
   for (int64_t row = block->first; row < block->first + block->n_block; row++) {
-    const bool is_valid =
-        (validity == NULL || qn_bitmap_get(validity, row)) & (second == NULL || qn_bitmap_get(second, row));
-    const bool is_skipped = skip != NULL && skip[row] != 0;
+    const int is_valid = validity == NULL || qn_bitmap_get(validity, row);
+    const int is_second_valid = second == NULL || qn_bitmap_get(second, row);
+    const int is_skipped = skip != NULL && skip[row] != 0;
     rows[n] = (int32_t)row;
     kept_groups[n] = groups[row];
-    n += is_valid & !is_skipped;
+    n += is_valid & is_second_valid & !is_skipped;
   }
   return n;
 }
