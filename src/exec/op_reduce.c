@@ -297,7 +297,7 @@ static bool must_spill(const reduce_op *state) {
   const bool does_help =
       n_groups >= LEAST_SPILL_GROUPS || (n_groups > 1 && bytes / n_groups > LARGE_GROUP_BYTES);
   return budget > 0 && does_help && bytes > budget / 16 &&
-         (bytes > budget / 3 || qn_memory_is_tight(bytes / 2));
+         (bytes > budget / 2 || qn_memory_is_tight(bytes / 2));
 }
 
 static qn_status spill_if_needed(reduce_op *state, qn_spool **partitions, int level, qn_error *err) {
