@@ -26,15 +26,8 @@ enum { N_FLOATS = 5 }; // the members behind n, which are the state columns behi
 
 static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *err) {
   correlation_accumulator *self = (correlation_accumulator *)accumulator;
-  qn_status status = QN_OK;
-  const int64_t before = accumulator->n_groups;
-
-  QN_TRY(
-      qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
-  memset(self->groups + before, 0, (size_t)(n_groups - before) * sizeof *self->groups);
-
-done:
-  return status;
+  return qn_array_grow_zeroed((void **)&self->groups, &self->capacity, accumulator->n_groups, n_groups,
+                              (int64_t)sizeof *self->groups, err);
 }
 
 static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_error *err) {

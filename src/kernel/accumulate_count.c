@@ -14,15 +14,8 @@ typedef struct {
 
 static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *err) {
   count_accumulator *self = (count_accumulator *)accumulator;
-  qn_status status = QN_OK;
-  const int64_t before = accumulator->n_groups;
-
-  QN_TRY(
-      qn_array_grow((void **)&self->counts, &self->capacity, n_groups, (int64_t)sizeof *self->counts, err));
-  memset(self->counts + before, 0, (size_t)(n_groups - before) * sizeof *self->counts);
-
-done:
-  return status;
+  return qn_array_grow_zeroed((void **)&self->counts, &self->capacity, accumulator->n_groups, n_groups,
+                              (int64_t)sizeof *self->counts, err);
 }
 
 static qn_status update(qn_accumulator *accumulator, const qn_update *block, qn_error *err) {

@@ -52,9 +52,8 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
     self->sums[g] = (float_sum){.sum = -0.0, .error = -0.0};
   }
   if (accumulator->kind == QN_AGG_AVG) {
-    QN_TRY(qn_array_grow((void **)&self->counts, &self->count_capacity, n_groups,
-                         (int64_t)sizeof *self->counts, err));
-    memset(self->counts + before, 0, (size_t)(n_groups - before) * sizeof *self->counts);
+    QN_TRY(qn_array_grow_zeroed((void **)&self->counts, &self->count_capacity, before, n_groups,
+                                (int64_t)sizeof *self->counts, err));
   }
 
 done:

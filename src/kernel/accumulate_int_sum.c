@@ -26,13 +26,8 @@ typedef struct {
 static const int64_t empty = INT64_MIN;
 
 static qn_status grow_carries(int_sum_accumulator *self, int64_t before, int64_t n_groups, qn_error *err) {
-  qn_status status = QN_OK;
-  QN_TRY(qn_array_grow((void **)&self->carries, &self->carry_capacity, n_groups,
-                       (int64_t)sizeof *self->carries, err));
-  memset(self->carries + before, 0, (size_t)(n_groups - before) * sizeof *self->carries);
-
-done:
-  return status;
+  return qn_array_grow_zeroed((void **)&self->carries, &self->carry_capacity, before, n_groups,
+                              (int64_t)sizeof *self->carries, err);
 }
 
 static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *err) {
@@ -49,9 +44,8 @@ static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *e
     QN_TRY(grow_carries(self, before, n_groups, err));
   }
   if (accumulator->kind == QN_AGG_AVG) {
-    QN_TRY(qn_array_grow((void **)&self->counts, &self->count_capacity, n_groups,
-                         (int64_t)sizeof *self->counts, err));
-    memset(self->counts + before, 0, (size_t)(n_groups - before) * sizeof *self->counts);
+    QN_TRY(qn_array_grow_zeroed((void **)&self->counts, &self->count_capacity, before, n_groups,
+                                (int64_t)sizeof *self->counts, err));
   }
 
 done:

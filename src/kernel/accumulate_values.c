@@ -44,15 +44,8 @@ static double word_to_float(int64_t word) {
 
 static qn_status grow(qn_accumulator *accumulator, int64_t n_groups, qn_error *err) {
   values_accumulator *self = (values_accumulator *)accumulator;
-  qn_status status = QN_OK;
-  const int64_t before = accumulator->n_groups;
-
-  QN_TRY(
-      qn_array_grow((void **)&self->groups, &self->capacity, n_groups, (int64_t)sizeof *self->groups, err));
-  memset(self->groups + before, 0, (size_t)(n_groups - before) * sizeof *self->groups);
-
-done:
-  return status;
+  return qn_array_grow_zeroed((void **)&self->groups, &self->capacity, accumulator->n_groups, n_groups,
+                              (int64_t)sizeof *self->groups, err);
 }
 
 static qn_status add_block(values_accumulator *self, value_group *group, qn_error *err) {

@@ -2,6 +2,7 @@
 // Growing arrays over accounted memory, on huge pages where they are large.
 #include "kernel/grow_array.h"
 #include <inttypes.h>
+#include <string.h>
 #include <sys/mman.h>
 #include "base/check.h"
 #include "base/memory.h"
@@ -36,6 +37,17 @@ qn_status qn_array_grow(void **array, int64_t *capacity, int64_t needed, int64_t
   qn_advise_huge_pages(grown, size);
   *array = grown;
   *capacity = items;
+
+done:
+  return status;
+}
+
+qn_status qn_array_grow_zeroed(void **array, int64_t *capacity, int64_t n_used, int64_t needed,
+                               int64_t item_size, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_array_grow(array, capacity, needed, item_size, err));
+  memset((uint8_t *)*array + n_used * item_size, 0, (size_t)((needed - n_used) * item_size));
 
 done:
   return status;
