@@ -100,10 +100,10 @@ static bool has_null_key(const qn_join_move *move, int64_t row) {
   return is_null;
 }
 
-// The rows of `batch` that take a route into arrival_rows; returns how many. A null key may hash as another.
+// The rows of `batch`, whose keys are hashed, that take a route into arrival_rows; returns how many. A null
+// key may hash as another.
 static int64_t pick_route(qn_join_move *move, const qn_batch *batch, qn_join_route wanted) {
   int64_t n = 0;
-  hash_keys(move, batch, move->arrival_hashes);
   for (int64_t row = 0; row < batch->n_rows; row++) {
     int32_t place = 0;
     qn_join_route route = qn_join_route_of(move->choice, move->arrival_hashes[row], &place);
@@ -129,6 +129,7 @@ static qn_status deliver_probe(void *ctx, const qn_batch *batch, int from_rank, 
     goto done;
   }
   QN_TRY(room_for_arrivals(move, batch->n_rows, err));
+  hash_keys(move, batch, move->arrival_hashes); // no other rows arrive here while these are joined
   for (int route = 0; route < QN_N_ROUTES; route++) {
     const int64_t n = pick_route(move, batch, (qn_join_route)route);
     if (n > 0) {
