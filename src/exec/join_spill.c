@@ -250,6 +250,7 @@ typedef struct partition_join {
   int build_side;
   qn_join_table *table;
   qn_join_spill *finer;
+  int cut_side;   // whose rows go into `finer`
   uint8_t *marks; // a bit per row of the probe side: has had a partner in one of the pieces
   int64_t row;    // of the probe side, the next one
   bool is_last;   // piece
@@ -286,15 +287,9 @@ done:
   return status;
 }
 
-static qn_status cut_left(void *ctx, const qn_batch *batch, qn_error *err) {
+static qn_status cut_rows(void *ctx, const qn_batch *batch, qn_error *err) {
   const partition_join *part = ctx;
-  const qn_status status = qn_join_spill_add(part->finer, 0, batch, err);
-  return status == QN_OK ? qn_comm_poll(part->spill->run->comm, err) : status;
-}
-
-static qn_status cut_right(void *ctx, const qn_batch *batch, qn_error *err) {
-  const partition_join *part = ctx;
-  const qn_status status = qn_join_spill_add(part->finer, 1, batch, err);
+  const qn_status status = qn_join_spill_add(part->finer, part->cut_side, batch, err);
   return status == QN_OK ? qn_comm_poll(part->spill->run->comm, err) : status;
 }
 
@@ -306,9 +301,11 @@ static qn_status join_finer(partition_join *part, qn_spool *left, qn_spool *righ
   QN_TRY(qn_join_spill_new(spill->run, spill->output, qn_spool_n_rows(build), qn_spool_n_bytes(build),
                            &part->finer, err));
   part->finer->level = spill->level + 1;
-  QN_TRY(qn_spool_drain(left, cut_left, part, err));
+  part->cut_side = 0;
+  QN_TRY(qn_spool_drain(left, cut_rows, part, err));
   QN_TRY(qn_join_spill_end(part->finer, 0, err));
-  QN_TRY(qn_spool_drain(right, cut_right, part, err));
+  part->cut_side = 1;
+  QN_TRY(qn_spool_drain(right, cut_rows, part, err));
   QN_TRY(qn_join_spill_finish(part->finer, err));
 
 done:
