@@ -26,7 +26,9 @@ foreach(row "xxhash xxhash.h xxhash libxxhash-dev xxhash-devel"
             "jansson jansson.h jansson libjansson-dev jansson-devel"
             "zlib zlib.h z zlib1g-dev zlib-devel"
             "bzip2 bzlib.h bz2 libbz2-dev bzip2-devel"
-            "zstd zstd.h zstd libzstd-dev libzstd-devel")
+            "zstd zstd.h zstd libzstd-dev libzstd-devel"
+            "openblas cblas.h openblas libopenblas-dev openblas-devel"
+            "lapacke lapacke.h lapacke liblapacke-dev lapack-devel")
   string(REPLACE " " ";" row ${row})
   list(GET row 0 name)
   list(GET row 1 header)

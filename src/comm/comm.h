@@ -9,6 +9,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <quern/schema.h>
 #include <quern/status.h>
 #include "base/buffer.h"
 
@@ -66,3 +67,20 @@ qn_status qn_claims_open(qn_comm *comm, int64_t n_items, qn_claims **out, qn_err
 /// The next item for this rank, or -1 when none is left. Asks for the following one ahead.
 qn_status qn_claims_next(qn_claims *claims, int64_t *item, qn_error *err);
 void qn_claims_close(qn_claims *claims);
+
+/// Collective, inside a run. Sums over ranks in place, the same bits on every rank and in every run with as
+/// many ranks. float64 or float32.
+qn_status qn_comm_sum_float64(qn_comm *comm, double *values, int64_t n, qn_error *err);
+qn_status qn_comm_sum_float32(qn_comm *comm, float *values, int64_t n, qn_error *err);
+/// The same in two halves: between them the sum goes on whenever this rank polls or waits (qn_comm_poll()
+/// pushes it). Several may be under way; every rank starts them in the same order. `values` is not to be
+/// touched before finish, which frees the sum, also on failure.
+typedef struct qn_comm_sum qn_comm_sum;
+qn_status qn_comm_sum_start(qn_comm *comm, qn_type type, void *values, int64_t n, qn_comm_sum **out,
+                            qn_error *err);
+qn_status qn_comm_sum_finish(qn_comm_sum *sum, qn_error *err);
+
+/// Collective, in no run. A communicator of the ranks that give the same color, in their order, for runs of
+/// their own side by side. Close it with qn_comm_close() before `comm`. A failure in it stops its ranks only;
+/// bring it to all with qn_comm_agree(comm, ...).
+qn_status qn_comm_split(qn_comm *comm, int color, qn_comm **out, qn_error *err);

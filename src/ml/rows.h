@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows to train on, as numbers. They lie in `lanes`: equal runs of the rows in their global order, always
+// as many of them (240 unless there are more ranks), each lane whole on one rank and cut into blocks of a
+// fixed number of rows. What is computed lane by lane, and added up lane by lane (lane_sum.h), thus does not
+// depend on the number of ranks. In memory, or in a mapped scratch file where the budget is too small.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <quern/status.h>
+#include "comm/comm.h"
+
+/// Some neighbouring rows of one lane. Borrowed until the next qn_rows_block().
+typedef struct qn_row_block {
+  int lane;
+  int64_t first_row; // its number among all rows of all ranks
+  int64_t local_row; // its number among this rank's rows
+  int64_t n_rows;
+  int n_columns;
+  const double *x;        // [n_rows, n_columns], row-major; NULL if sparse or float32
+  const float *x32;       // the same for rows kept as float32
+  const int64_t *starts;  // sparse: [n_rows + 1], where each row begins in columns and values
+  const int32_t *columns; // ascending in each row
+  const double *values;
+  const double *y; // [n_rows] labels or class numbers 0, 1, ...; NULL without a label
+  const double *w; // [n_rows] weights; NULL: all 1
+} qn_row_block;
+
+typedef struct qn_rows {
+  int64_t n_total;   // of all ranks
+  int64_t n_local;   // of this one
+  int64_t first_row; // number of this rank's first
+  int n_columns;
+  int n_lanes, first_lane, end_lane; // this rank has lanes [first_lane, end_lane)
+  bool is_sparse, is_float32, is_mapped;
+  int64_t block_rows;  // rows of a block (the last of a lane may have fewer)
+  int64_t n_blocks;    // of this rank
+  double total_weight; // of all ranks; n_total without weights
+  // This rank's rows, in order; x or x32 or the sparse three are set. Blocks point into them.
+  const double *x;
+  const float *x32;
+  const int64_t *starts;
+  const int32_t *columns;
+  const double *values;
+  const double *y, *w;
+  struct qn_rows_memory *memory; // who owns it all
+} qn_rows;
+
+/// First row of a lane among all rows: lane * n_total / n_lanes.
+int64_t qn_rows_lane_start(const qn_rows *rows, int lane);
+/// Local. Block 0 <= i < n_blocks, in order of rows. Reading them in order is fastest where they are mapped.
+void qn_rows_block(const qn_rows *rows, int64_t i, qn_row_block *out);
+/// Local. The block as dense float64 in x, whatever it is kept as: `room` gets block_rows * n_columns values
+/// if they must be converted (else it is not used, and block->x is what it was).
+void qn_row_block_densify(qn_row_block *block, double *room);
+void qn_rows_free(qn_rows *rows);
+
+/// Rows from memory, for tests and for candidates of a search: copies this rank's rows [first, first + n) of
+/// all n_total, which must be those of its lanes (qn_rows_share says which). x is dense; y, w may be NULL.
+qn_status qn_rows_from_memory(qn_comm *comm, int n_lanes, int64_t n_total, int n_columns, const double *x,
+                              const double *y, const double *w, qn_rows **out, qn_error *err);
+/// Which rows of n_total a rank has with that many lanes.
+void qn_rows_share(int64_t n_total, int n_lanes, int n_ranks, int rank, int64_t *first, int64_t *n);
+
+/// Mini-batches that do not depend on the number of ranks either: step s of an epoch takes from every lane
+/// its share of rows in an order drawn from (seed, epoch, lane). Positions of this rank's rows (0 .. n_local)
+/// for the steps of an epoch, step by step.
+typedef struct qn_mini_batches {
+  int64_t n_steps;
+  int64_t *positions;   // [n_local]
+  int64_t *step_starts; // [n_steps + 1] into positions
+  int64_t *step_rows;   // [n_steps]: rows of the step on all ranks
+  // Where a lane's rows end within a step, for sums lane by lane: [n_steps][n_own_lanes] into positions
+  int64_t *lane_ends;
+} qn_mini_batches;
+qn_status qn_mini_batches_draw(const qn_rows *rows, int64_t batch_rows, uint64_t seed, int64_t epoch,
+                               qn_mini_batches *out, qn_error *err);
+void qn_mini_batches_release(qn_mini_batches *batches);
