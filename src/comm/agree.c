@@ -18,6 +18,11 @@ static qn_status judge_local(qn_comm *comm, qn_status local, qn_error *err) {
         err, QN_ERR_ARG,
         "a run ended well with an exchange that was not finished; call qn_exchange_finish on every rank");
   }
+  if (local == QN_OK && !comm->is_stopped && comm->sums != NULL) {
+    return qn_fail(
+        err, QN_ERR_ARG,
+        "a run ended well with a sum that was not finished; call qn_comm_sum_finish on every rank");
+  }
   if (local != QN_OK && err->message[0] == '\0') {
     return qn_fail(err, local, "%s", qn_status_text(local));
   }

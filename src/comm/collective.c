@@ -7,11 +7,11 @@
 #include "base/check.h"
 #include "comm/comm_state.h"
 
-typedef enum { REDUCE = 1, GATHER, BROADCAST } operation;
-
-static const char *operation_name(int64_t value) {
-  static const char *const names[] = {"an unknown operation", "a reduction", "a gather", "a broadcast"};
-  return names[value >= REDUCE && value <= BROADCAST ? value : 0];
+const char *qn_collective_name(int64_t value) {
+  static const char *const names[] = {"an unknown operation", "a reduction", "a gather", "a broadcast",
+                                      "a sum"};
+  const int64_t operation = value & 0xff;
+  return names[operation <= QN_COLLECTIVE_SUM ? operation : 0];
 }
 
 // The piece of this step from a rank, or NULL if it has not come.
@@ -26,7 +26,7 @@ static qn_incoming *find_piece(qn_comm *comm, int source, int64_t step) {
   return NULL;
 }
 
-static qn_status await_piece(qn_comm *comm, int source, int64_t step, operation wanted, qn_incoming **out,
+static qn_status await_piece(qn_comm *comm, int source, int64_t step, qn_collective wanted, qn_incoming **out,
                              qn_error *err) {
   qn_status status = QN_OK;
   qn_patience patience = {0};
@@ -39,7 +39,7 @@ static qn_status await_piece(qn_comm *comm, int source, int64_t step, operation 
   QN_REQUIRE(piece->header.value == (int64_t)wanted, err, QN_ERR_MPI,
              "rank %d is in %s, rank %d in %s (step %" PRId64
              " of the run): all ranks must make the same calls in the same order",
-             comm->rank, operation_name(wanted), source, operation_name(piece->header.value), step);
+             comm->rank, qn_collective_name(wanted), source, qn_collective_name(piece->header.value), step);
   *out = piece;
   piece = NULL;
 
@@ -52,8 +52,8 @@ static qn_status fail_size(const qn_comm *comm, const qn_incoming *piece, int64_
   return qn_fail(err, QN_ERR_MPI,
                  "rank %d got %" PRId64 " bytes from rank %d in %s, %" PRId64
                  " were expected: all ranks must make the same calls in the same order",
-                 comm->rank, piece->header.payload_bytes, piece->source, operation_name(piece->header.value),
-                 wanted);
+                 comm->rank, piece->header.payload_bytes, piece->source,
+                 qn_collective_name(piece->header.value), wanted);
 }
 
 // Down the tree: a parcel of the root goes to all. On the others *parcel is NULL before.
@@ -66,11 +66,11 @@ static qn_status spread(qn_comm *comm, int root, qn_parcel **parcel, qn_error *e
 
   if (place != 0) {
     const int parent = (qn_tree_parent(place) + root) % comm->size;
-    QN_TRY(await_piece(comm, parent, step, BROADCAST, &incoming, err));
+    QN_TRY(await_piece(comm, parent, step, QN_COLLECTIVE_BROADCAST, &incoming, err));
     QN_TRY(qn_incoming_forward_take(incoming, parcel, err));
   }
   QN_REQUIRE(*parcel != NULL, err, QN_ERR_MPI, "a broadcast came without its message");
-  (*parcel)->header = qn_comm_header(comm, QN_MESSAGE_PIECE, step, BROADCAST);
+  (*parcel)->header = qn_comm_header(comm, QN_MESSAGE_PIECE, step, QN_COLLECTIVE_BROADCAST);
   int last = 1;
   while (last * 2 < reach) {
     last *= 2;
@@ -131,7 +131,7 @@ static qn_status reduce_children(qn_comm *comm, qn_reduction reduction, int64_t 
   const int reach = qn_tree_reach(comm->rank, comm->size);
 
   for (int distance = 1; distance < reach; distance *= 2) {
-    QN_TRY(await_piece(comm, comm->rank + distance, step, REDUCE, &piece, err));
+    QN_TRY(await_piece(comm, comm->rank + distance, step, QN_COLLECTIVE_REDUCE, &piece, err));
     if (piece->header.payload_bytes != n * 8) {
       status = fail_size(comm, piece, n * 8, err);
       goto done;
@@ -167,7 +167,7 @@ qn_status qn_comm_reduce_int64(qn_comm *comm, qn_reduction reduction, int64_t *v
     goto done;
   }
   const int64_t step = comm->n_collectives++;
-  const qn_message_header header = qn_comm_header(comm, QN_MESSAGE_PIECE, step, REDUCE);
+  const qn_message_header header = qn_comm_header(comm, QN_MESSAGE_PIECE, step, QN_COLLECTIVE_REDUCE);
   QN_TRY(reduce_children(comm, reduction, step, values, n, err));
   if (comm->rank == 0) {
     QN_TRY(parcel_of_values(&header, values, n, &down, err));
@@ -212,7 +212,7 @@ static qn_status append_child(qn_comm *comm, int64_t step, int child, qn_parcel 
   qn_incoming *piece = NULL;
   const int n = qn_tree_size(child, comm->size);
 
-  QN_TRY(await_piece(comm, child, step, GATHER, &piece, err));
+  QN_TRY(await_piece(comm, child, step, QN_COLLECTIVE_GATHER, &piece, err));
   const uint8_t *payload = qn_incoming_payload(piece);
   const int64_t payload_bytes = piece->header.payload_bytes;
   if (payload == NULL || !sizes_are_valid(payload, payload_bytes, n)) {
@@ -233,7 +233,7 @@ static qn_status gather_subtree(qn_comm *comm, const void *data, int64_t size, i
   qn_status status = QN_OK;
   qn_parcel *gathered = NULL;
   const int n = qn_tree_size(comm->rank, comm->size);
-  const qn_message_header header = qn_comm_header(comm, QN_MESSAGE_PIECE, step, GATHER);
+  const qn_message_header header = qn_comm_header(comm, QN_MESSAGE_PIECE, step, QN_COLLECTIVE_GATHER);
 
   QN_TRY(qn_parcel_new(&header, (int64_t)n * 8 + size, &gathered, err));
   memset(gathered->buffer.data + QN_HEADER_BYTES, 0, (size_t)n * 8);

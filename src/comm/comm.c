@@ -30,27 +30,32 @@ static qn_status init_mpi(qn_comm *comm, qn_error *err) {
   return QN_OK;
 }
 
-static qn_status duplicate_world(qn_comm *comm, qn_error *err) {
+// Makes the transport on a communicator of MPI that is this one's from now on, also on failure: freeing it
+// is left to drop_comm().
+static qn_status start_transport(qn_comm *comm, MPI_Comm mpi, qn_error *err) {
   qn_status status = QN_OK;
-  MPI_Comm mpi = MPI_COMM_NULL;
-  int result = MPI_Comm_dup(MPI_COMM_WORLD, &mpi);
-  if (result != MPI_SUCCESS) {
-    return qn_fail_mpi(err, "MPI_Comm_dup", result);
-  }
-  result = MPI_Comm_set_errhandler(mpi, MPI_ERRORS_RETURN);
-  if (result != MPI_SUCCESS) {
-    status = qn_fail_mpi(err, "MPI_Comm_set_errhandler", result);
-    goto done;
-  }
+  QN_TRY_MPI(MPI_Comm_set_errhandler(mpi, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   QN_TRY(qn_transport_init(&comm->transport, mpi, err));
   comm->rank = comm->transport.rank;
   comm->size = comm->transport.size;
+  const qn_message_header header = {.kind = QN_MESSAGE_ABORT};
+  QN_TRY(qn_parcel_new(&header, sizeof(qn_abort_note), &comm->abort_parcel, err));
 
 done:
   if (status != QN_OK) {
     qn_transport_release(&comm->transport);
-    MPI_Comm_free(&mpi);
+    comm->transport.mpi = mpi;
   }
+  return status;
+}
+
+static qn_status duplicate_world(qn_comm *comm, qn_error *err) {
+  qn_status status = QN_OK;
+  MPI_Comm mpi = MPI_COMM_NULL;
+  QN_TRY_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &mpi), "MPI_Comm_dup");
+  QN_TRY(start_transport(comm, mpi, err));
+
+done:
   return status;
 }
 
@@ -68,28 +73,79 @@ static void name_library(qn_comm *comm) {
   snprintf(comm->library, sizeof comm->library, "%.120s", text);
 }
 
-qn_status qn_comm_open(qn_comm **out, qn_error *err) {
-  qn_status status = QN_OK;
+static qn_status new_comm(qn_comm **out, qn_error *err) {
   qn_comm *comm = calloc(1, sizeof *comm);
-
-  QN_REQUIRE(comm != NULL, err, QN_ERR_MEMORY, "no memory for a communicator");
+  if (comm == NULL) {
+    return qn_fail(err, QN_ERR_MEMORY, "no memory for a communicator");
+  }
   *comm = (qn_comm){.transport.mpi = MPI_COMM_NULL,
                     .nodes.mpi = MPI_COMM_NULL,
                     .size = 1,
                     .epoch = 1,
                     .delivering = INT64_MAX,
                     .reason_rank = -1};
+  *out = comm;
+  return QN_OK;
+}
+
+// A communicator that could not be completed. Collective over its ranks if it has a transport.
+static void drop_comm(qn_comm *comm) {
+  if (comm == NULL) {
+    return;
+  }
+  MPI_Comm mpi = comm->transport.mpi;
+  qn_nodes_release(&comm->nodes, true);
+  qn_transport_release(&comm->transport);
+  qn_parcel_free(comm->abort_parcel);
+  if (mpi != MPI_COMM_NULL) {
+    MPI_Comm_free(&mpi);
+  }
+  free(comm);
+}
+
+qn_status qn_comm_open(qn_comm **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_comm *comm = NULL;
+
+  QN_TRY(new_comm(&comm, err));
   QN_TRY(init_mpi(comm, err));
   QN_TRY(duplicate_world(comm, err));
   QN_TRY(qn_nodes_find(comm, 0, err));
-  const qn_message_header header = {.kind = QN_MESSAGE_ABORT};
-  QN_TRY(qn_parcel_new(&header, sizeof(qn_abort_note), &comm->abort_parcel, err));
   name_library(comm);
   *out = comm;
   comm = NULL;
 
 done:
-  free(comm);
+  drop_comm(comm);
+  return status;
+}
+
+// Every rank of `comm` goes through both agreements, so none is left alone in a call to MPI.
+qn_status qn_comm_split(qn_comm *comm, int color, qn_comm **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_comm *part = NULL;
+  MPI_Comm mpi = MPI_COMM_NULL;
+  const int own_color = color >= 0 ? color : 0;
+
+  QN_TRY_MPI(MPI_Comm_split(comm->transport.mpi, own_color, comm->rank, &mpi), "MPI_Comm_split");
+  status = color >= 0
+               ? new_comm(&part, err)
+               : qn_fail(err, QN_ERR_ARG, "a group of ranks of color %d; it must not be negative", color);
+  if (part != NULL) {
+    memcpy(part->library, comm->library, sizeof part->library);
+    status = start_transport(part, mpi, err);
+    mpi = MPI_COMM_NULL;
+  }
+  QN_TRY(qn_comm_agree(comm, status, err));
+  QN_TRY(qn_comm_agree(comm, qn_nodes_find(part, 0, err), err));
+  *out = part;
+  part = NULL;
+
+done:
+  drop_comm(part);
+  if (mpi != MPI_COMM_NULL) {
+    MPI_Comm_free(&mpi);
+  }
   return status;
 }
 

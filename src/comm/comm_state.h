@@ -65,6 +65,7 @@ struct qn_comm {
   // Collectives.
   int64_t n_collectives;
   qn_incoming_list pieces; // that have come
+  qn_comm_sum *sums;       // under way, oldest first
 
   // Exchanges.
   struct qn_exchange *exchanges; // open ones of this run, oldest first
@@ -114,6 +115,23 @@ qn_status qn_comm_wait_quietly(qn_comm *comm, qn_patience *patience, qn_error *e
 
 /// Next run: forgets everything of this one and takes what has come for the next.
 void qn_comm_begin_epoch(qn_comm *comm);
+
+// --- Collectives: what a piece says it belongs to, in the low byte of its value
+// ------------------------------
+
+typedef enum {
+  QN_COLLECTIVE_REDUCE = 1,
+  QN_COLLECTIVE_GATHER,
+  QN_COLLECTIVE_BROADCAST,
+  QN_COLLECTIVE_SUM, // and the rest of the value says which part of it
+} qn_collective;
+/// "a reduction", for messages.
+const char *qn_collective_name(int64_t value);
+
+/// Brings the sums that are under way as far as what has come allows.
+qn_status qn_comm_advance_sums(qn_comm *comm, qn_error *err);
+/// Cuts all sums off from the communicator; finishing them later is safe.
+void qn_comm_detach_sums(qn_comm *comm);
 
 // --- The tree of ranks: rank r's parent is r without its lowest set bit; its subtree is r, r + 1, ...
 // ---------

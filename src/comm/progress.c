@@ -178,6 +178,7 @@ void qn_comm_begin_epoch(qn_comm *comm) {
   qn_error error = {0};
   qn_exchange_detach_all(comm);
   qn_claims_detach_all(comm);
+  qn_comm_detach_sums(comm);
   qn_incoming_list_release(&comm->early);
   qn_incoming_list_release(&comm->pieces);
   comm->epoch++;
@@ -196,6 +197,7 @@ static qn_status poll_once(qn_comm *comm, qn_error *err) {
   if (comm->size > 1) {
     QN_TRY(qn_comm_receive(comm, err));
     QN_TRY(qn_comm_check(comm, err));
+    QN_TRY(qn_comm_advance_sums(comm, err));
   }
   QN_TRY(qn_exchange_deliver_all(comm, err));
 
