@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rows to train on, as numbers. They lie in `lanes`: equal runs of the rows in their global order, always
-// as many of them (240 unless there are more ranks), each lane whole on one rank and cut into blocks of a
-// fixed number of rows. What is computed lane by lane, and added up lane by lane (lane_sum.h), thus does not
-// depend on the number of ranks. In memory, or in a mapped scratch file where the budget is too small.
+// as many of them (240 unless there are more ranks), each lane whole on one rank. In exact mode the blocks
+// that are read end with their lanes, so that every block is the same on any number of ranks; else they go on
+// over lanes. What is computed lane by lane, and added up lane by lane (lane_sum.h), thus does not depend on
+// the number of ranks. In memory, or in a mapped scratch file where the budget is too small.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,7 +12,7 @@
 
 /// Some neighbouring rows of one lane. Borrowed until the next qn_rows_block().
 typedef struct qn_row_block {
-  int lane;
+  int lane;          // in exact mode; else the first of this rank
   int64_t first_row; // its number among all rows of all ranks
   int64_t local_row; // its number among this rank's rows
   int64_t n_rows;
@@ -54,10 +55,21 @@ void qn_rows_block(const qn_rows *rows, int64_t i, qn_row_block *out);
 void qn_row_block_densify(qn_row_block *block, double *room);
 void qn_rows_free(qn_rows *rows);
 
-/// Rows from memory, for tests and for candidates of a search: copies this rank's rows [first, first + n) of
-/// all n_total, which must be those of its lanes (qn_rows_share says which). x is dense; y, w may be NULL.
-qn_status qn_rows_from_memory(qn_comm *comm, int n_lanes, int64_t n_total, int n_columns, const double *x,
-                              const double *y, const double *w, qn_rows **out, qn_error *err);
+/// How many lanes there are: `wanted` (0: as always), or the smallest multiple of it that is not less than
+/// the ranks.
+int qn_rows_lanes_for(int wanted, int n_ranks);
+/// Rows from memory, for tests: every rank gives all the rows and keeps a copy of its own.
+typedef struct qn_rows_source {
+  int64_t n_total;
+  int n_columns;
+  const double *x; // [n_total, n_columns]
+  const double *y; // [n_total] or NULL
+  const double *w; // [n_total] or NULL
+  int n_lanes;     // 0: as always
+  bool is_exact;   // see qn_training
+  bool is_float32;
+} qn_rows_source;
+qn_status qn_rows_from_memory(qn_comm *comm, const qn_rows_source *source, qn_rows **out, qn_error *err);
 /// Which rows of n_total a rank has with that many lanes.
 void qn_rows_share(int64_t n_total, int n_lanes, int n_ranks, int rank, int64_t *first, int64_t *n);
 
