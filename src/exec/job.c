@@ -33,6 +33,33 @@ qn_status qn_job_check(const qn_job *job, qn_error *err) {
   return status;
 }
 
+typedef struct qn_job_owned {
+  struct qn_job_owned *next;
+  void *object;
+  void (*free_object)(void *object);
+} qn_job_owned;
+
+qn_status qn_job_own_take(qn_job *job, void *object, void (*free_object)(void *object), qn_error *err) {
+  qn_job_owned *owned = malloc(sizeof *owned);
+
+  if (owned == NULL) {
+    free_object(object);
+    return qn_fail(err, QN_ERR_MEMORY, "no memory for a job");
+  }
+  *owned = (qn_job_owned){.next = job->owned, .object = object, .free_object = free_object};
+  job->owned = owned;
+  return QN_OK;
+}
+
+static void free_owned(qn_job *job) {
+  while (job->owned != NULL) {
+    qn_job_owned *owned = job->owned;
+    job->owned = owned->next;
+    owned->free_object(owned->object);
+    free(owned);
+  }
+}
+
 // A job that does nothing but tell what its options are.
 static void show_help(qn_job *job) {
   qn_buffer text = {0};
@@ -198,6 +225,7 @@ QN_API int qn_job_close(qn_job *job) {
     report_rejects(job);
   }
   fflush(stdout);
+  free_owned(job);
   qn_cached_free_all(&job->plan);
   qn_rejects_free(job->rejects);
   qn_plan_release(&job->plan);
@@ -297,6 +325,16 @@ QN_API qn_status qn_job_fail(qn_job *job, const char *format, ...) {
     job->pending = job->pending_error.status = QN_ERR_CALLBACK;
   }
   return QN_ERR_CALLBACK;
+}
+
+void qn_job_tell(const qn_job *job, const char *format, ...) {
+  va_list arguments;
+
+  if (qn_comm_rank(job->comm) == 0 && !job->is_quiet) {
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+  }
 }
 
 QN_API void qn_job_print(qn_job *job, const char *format, ...) {

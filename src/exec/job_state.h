@@ -31,7 +31,8 @@ struct qn_job {
   int exit_code;    // for failures before any run: 2 for wrong use
   qn_status status; // the first failure, agreed by all ranks if a run found it
   qn_error error;
-  qn_status pending; // a failure of this rank (qn_job_fail) that the next run brings to all
+  struct qn_job_owned *owned; // what is freed with the job, newest first
+  qn_status pending;          // a failure of this rank (qn_job_fail) that the next run brings to all
   qn_error pending_error;
 };
 
@@ -39,6 +40,10 @@ struct qn_job {
 qn_status qn_job_keep_error(qn_job *job, qn_status status, const qn_error *err);
 /// The first failure of job or plan that all ranks know of; QN_OK if all is well.
 qn_status qn_job_check(const qn_job *job, qn_error *err);
+/// Local. The job frees `object` when it closes, newest first; on failure at once.
+qn_status qn_job_own_take(qn_job *job, void *object, void (*free_object)(void *object), qn_error *err);
+/// Local. A line about progress on rank 0's standard error, unless --quiet was given.
+void qn_job_tell(const qn_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /// Reads argv into the job (job_options.c). Errors: QN_ERR_ARG with a hint at --help.
 qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_error *err);
 /// The text of --help.

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/arena.h"
 #include "ml/fit.h"
 #include "ml/model_state.h"
 
@@ -57,9 +58,11 @@ typedef struct qn_estimator {
 
 /// All of them, by name; NULL if there is none.
 const qn_estimator *qn_estimator_find(const char *name);
+/// The same; QN_ERR_ARG with the nearest name if there is none.
+qn_status qn_estimator_require(const char *name, const qn_estimator **out, qn_error *err);
 /// Options from the table's defaults, then from "name=value name=value". `room` [options_size]. Texts point
 /// into `arena`. Errors: QN_ERR_ARG with the nearest name, or with the range allowed.
-qn_status qn_settings_defaults(const qn_estimator *estimator, void *room);
+void qn_settings_defaults(const qn_estimator *estimator, void *room);
 qn_status qn_settings_parse(const qn_estimator *estimator, const char *text, qn_arena *arena, void *room,
                             qn_error *err);
 /// Are numbers in their ranges? For structs filled by hand.
@@ -72,8 +75,7 @@ qn_status qn_settings_print(const qn_estimator *estimator, const void *options, 
 qn_model *qn_fit_estimator(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
                            const void *options);
 
-/// The list: a line here, and in the estimator's file `const qn_estimator qn_estimator_<name>`.
-#define QN_ESTIMATOR_LIST(X)
-#define X(name) extern const qn_estimator qn_estimator_##name;
-QN_ESTIMATOR_LIST(X)
-#undef X
+// The list: a line in estimators.inc, and in the estimator's file `const qn_estimator qn_estimator_<name>`.
+#define QN_ESTIMATOR(name) extern const qn_estimator qn_estimator_##name;
+#include "ml/estimators.inc"
+#undef QN_ESTIMATOR

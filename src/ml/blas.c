@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads and speed of BLAS.
+#include "ml/blas.h"
+#include <cblas.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <strings.h>
+#include "base/clock.h"
+#include "base/memory.h"
+
+enum { SIDE = 512, N_RUNS = 4 };
+
+// Versions of OpenBLAS older than the processor do not know it and take kernels of 2004, a fifth as fast.
+// Those made for several processors can be told which kernels to take, and choose again; the symbols are
+// missing in others.
+extern void gotoblas_dynamic_init(void) __attribute__((weak));
+extern void gotoblas_dynamic_quit(void) __attribute__((weak));
+extern void *gotoblas __attribute__((weak));
+
+static const char *better_kernels(void) {
+#if defined(__x86_64__)
+  static const char *const old[] = {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem"};
+  const char *name = openblas_get_corename();
+  bool is_old = false;
+
+  for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
+    is_old = is_old || strcasecmp(name, old[i]) == 0;
+  }
+  if (is_old && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw")) {
+    return "SkylakeX";
+  }
+  return is_old && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? "Haswell" : NULL;
+#else
+  return NULL;
+#endif
+}
+
+static void choose_kernels(void) {
+  const char *wanted = getenv("OPENBLAS_CORETYPE") == NULL ? better_kernels() : NULL;
+
+  if (wanted != NULL && gotoblas_dynamic_init != NULL && gotoblas_dynamic_quit != NULL && &gotoblas != NULL) {
+    setenv("OPENBLAS_CORETYPE", wanted, 0);
+    gotoblas_dynamic_quit();
+    gotoblas = NULL;
+    gotoblas_dynamic_init();
+  }
+}
+
+void qn_blas_set_threads(const qn_comm *comm, bool is_exact) {
+  cpu_set_t cores;
+  int n_threads = 1;
+
+  if (!is_exact && sched_getaffinity(0, sizeof cores, &cores) == 0) {
+    const int n_here = qn_comm_node_size(comm);
+    const int n_cores = CPU_COUNT(&cores);
+    n_threads = n_cores > n_here ? n_cores / n_here : 1;
+  }
+  choose_kernels();
+  openblas_set_num_threads(n_threads);
+}
+
+static void multiply(bool is_float32, const void *a, const void *b, void *c) {
+  if (is_float32) {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);
+  } else {
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);
+  }
+}
+
+static void fill(bool is_float32, void *values) {
+  for (int i = 0; i < SIDE * SIDE; i++) {
+    if (is_float32) {
+      ((float *)values)[i] = (float)(i % 17);
+    } else {
+      ((double *)values)[i] = i % 17;
+    }
+  }
+}
+
+double qn_blas_gemm_rate(bool is_float32) {
+  const int64_t n_bytes = (int64_t)SIDE * SIDE * (is_float32 ? 4 : 8);
+  void *a = qn_memory_alloc(n_bytes);
+  void *b = qn_memory_alloc(n_bytes);
+  void *c = qn_memory_alloc(n_bytes);
+  int64_t best_ns = 0;
+
+  if (a != NULL && b != NULL && c != NULL) {
+    fill(is_float32, a);
+    fill(is_float32, b);
+    multiply(is_float32, a, b, c); // wakes threads and pages
+    for (int i = 0; i < N_RUNS; i++) {
+      const int64_t start = qn_clock_ns();
+      multiply(is_float32, a, b, c);
+      const int64_t took = qn_clock_ns() - start;
+      best_ns = best_ns == 0 || took < best_ns ? took : best_ns;
+    }
+  }
+  qn_memory_free(a);
+  qn_memory_free(b);
+  qn_memory_free(c);
+  return best_ns == 0 ? 0 : 2.0 * SIDE * SIDE * SIDE * 1e9 / (double)best_ns;
+}
