@@ -40,6 +40,9 @@ qn_status qn_binder_begin_item(qn_binder *binder, int index, int n);
 /// The text of item `index` of a list of n at top-level commas, without a name given with `as`, in the arena;
 /// the whole text if commas and items do not agree. NULL if there is no memory.
 char *qn_item_text(const char *text, int index, int n, qn_arena *arena, int *first);
+/// What stands between the first parenthesis of a call's text and the one that closes it, in the arena; NULL
+/// if there is no memory.
+char *qn_item_arguments(const char *text, qn_arena *arena, int *first);
 /// Words and signs that may nest, so that the parser's recursion can be bounded.
 int64_t qn_count_nesting(const char *text);
 

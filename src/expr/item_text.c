@@ -193,3 +193,20 @@ char *qn_item_text(const char *text, int index, int n, qn_arena *arena, int *fir
   *first = (int)(found_from - text);
   return copy_item(found_from, found_end, arena);
 }
+
+char *qn_item_arguments(const char *text, qn_arena *arena, int *first) {
+  const char *open = NULL;
+  int depth = 0;
+  token t = next_token(text);
+  for (; t.kind != TOKEN_END; t = next_token(t.at + t.size)) {
+    depth += depth_change(&t);
+    if (open == NULL && depth == 1) {
+      open = t.at + 1;
+    } else if (open != NULL && depth == 0) {
+      break;
+    }
+  }
+  open = open == NULL ? t.at : open;
+  *first = (int)(open - text);
+  return qn_arena_copy(arena, open, t.at - open);
+}
