@@ -73,19 +73,18 @@ static void name_library(qn_comm *comm) {
   snprintf(comm->library, sizeof comm->library, "%.120s", text);
 }
 
-static qn_status new_comm(qn_comm **out, qn_error *err) {
+// NULL if there is no memory.
+static qn_comm *new_comm(void) {
   qn_comm *comm = calloc(1, sizeof *comm);
-  if (comm == NULL) {
-    return qn_fail(err, QN_ERR_MEMORY, "no memory for a communicator");
+  if (comm != NULL) {
+    *comm = (qn_comm){.transport.mpi = MPI_COMM_NULL,
+                      .nodes.mpi = MPI_COMM_NULL,
+                      .size = 1,
+                      .epoch = 1,
+                      .delivering = INT64_MAX,
+                      .reason_rank = -1};
   }
-  *comm = (qn_comm){.transport.mpi = MPI_COMM_NULL,
-                    .nodes.mpi = MPI_COMM_NULL,
-                    .size = 1,
-                    .epoch = 1,
-                    .delivering = INT64_MAX,
-                    .reason_rank = -1};
-  *out = comm;
-  return QN_OK;
+  return comm;
 }
 
 // A communicator that could not be completed. Collective over its ranks if it has a transport.
@@ -105,9 +104,9 @@ static void drop_comm(qn_comm *comm) {
 
 qn_status qn_comm_open(qn_comm **out, qn_error *err) {
   qn_status status = QN_OK;
-  qn_comm *comm = NULL;
+  qn_comm *comm = new_comm();
 
-  QN_TRY(new_comm(&comm, err));
+  QN_REQUIRE(comm != NULL, err, QN_ERR_MEMORY, "no memory for a communicator");
   QN_TRY(init_mpi(comm, err));
   QN_TRY(duplicate_world(comm, err));
   QN_TRY(qn_nodes_find(comm, 0, err));
@@ -128,10 +127,13 @@ qn_status qn_comm_split(qn_comm *comm, int color, qn_comm **out, qn_error *err) 
   const int own_color = color >= 0 ? color : 0;
 
   QN_TRY_MPI(MPI_Comm_split(comm->transport.mpi, own_color, comm->rank, &mpi), "MPI_Comm_split");
-  status = color >= 0
-               ? new_comm(&part, err)
-               : qn_fail(err, QN_ERR_ARG, "a group of ranks of color %d; it must not be negative", color);
-  if (part != NULL) {
+  part = new_comm();
+  if (color < 0) {
+    status = qn_fail(err, QN_ERR_ARG, "a group of ranks of color %d; it must not be negative", color);
+  } else if (part == NULL) {
+    status = qn_fail(err, QN_ERR_MEMORY, "no memory for a communicator");
+  } else {
+    part->parent = comm;
     memcpy(part->library, comm->library, sizeof part->library);
     status = start_transport(part, mpi, err);
     mpi = MPI_COMM_NULL;

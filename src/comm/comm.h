@@ -82,5 +82,6 @@ qn_status qn_comm_sum_finish(qn_comm_sum *sum, qn_error *err);
 
 /// Collective, in no run. A communicator of the ranks that give the same color, in their order, for runs of
 /// their own side by side. Close it with qn_comm_close() before `comm`. A failure in it stops its ranks only;
-/// bring it to all with qn_comm_agree(comm, ...).
+/// bring it to all with qn_comm_agree(comm, ...). While a rank polls or waits in it, it answers claims of a
+/// run of `comm`, too.
 qn_status qn_comm_split(qn_comm *comm, int color, qn_comm **out, qn_error *err);

@@ -39,6 +39,7 @@ struct qn_comm {
   qn_nodes nodes;
   qn_shared *shared; // memory of this node; NULL: none
   bool owns_mpi;
+  qn_comm *parent; // of a group of ranks: what it was split from, which goes on while this one waits
   char library[128];
 
   int64_t epoch; // the run, counted from 1

@@ -191,6 +191,16 @@ void qn_comm_begin_epoch(qn_comm *comm) {
   qn_comm_note_failure(comm, status, &error);
 }
 
+// Others may be in a run of the communicator that this one is a part of, and want answers. What goes wrong
+// there is said there.
+static void receive_for_parents(qn_comm *comm) {
+  for (qn_comm *parent = comm->parent; parent != NULL; parent = parent->parent) {
+    qn_error error = {0};
+    const qn_status status = qn_comm_receive(parent, &error);
+    qn_comm_note_failure(parent, status, &error);
+  }
+}
+
 static qn_status poll_once(qn_comm *comm, qn_error *err) {
   qn_status status = QN_OK;
   QN_TRY(qn_comm_check(comm, err));
@@ -209,6 +219,7 @@ qn_status qn_comm_poll(qn_comm *comm, qn_error *err) {
   qn_error own = {0};
   qn_error *error = err != NULL ? err : &own;
   const qn_status status = poll_once(comm, error);
+  receive_for_parents(comm);
   qn_comm_note_failure(comm, status, error);
   return status;
 }
@@ -251,6 +262,7 @@ qn_status qn_comm_wait(qn_comm *comm, qn_patience *patience, int64_t *wait_ns, q
 qn_status qn_comm_wait_quietly(qn_comm *comm, qn_patience *patience, qn_error *err) {
   const int64_t events = comm->transport.n_events;
   const qn_status status = qn_comm_receive(comm, err);
+  receive_for_parents(comm);
   if (comm->transport.n_events != events) {
     patience->n_idle = 0;
   } else if (status == QN_OK) {

@@ -265,3 +265,64 @@ done:
   }
   return status;
 }
+
+enum { MOST_DIMS = 8 };
+
+qn_status qn_h5_write_shaped(hid_t group, const char *path, const char *name, hid_t type, int n_dims,
+                             const int64_t *dims, const void *data, qn_error *err) {
+  hsize_t sizes[MOST_DIMS] = {0};
+  bool is_empty = false;
+  for (int d = 0; d < n_dims; d++) {
+    sizes[d] = (hsize_t)dims[d];
+    is_empty |= dims[d] == 0;
+  }
+  const hid_t space = H5Screate_simple(n_dims, sizes, NULL);
+  const qn_status status = write_whole(group, path, name, type, space, is_empty ? NULL : data, err);
+  H5Sclose(space);
+  return status;
+}
+
+static bool find_type(hid_t found, qn_type *type) {
+  static const qn_type types[] = {QN_BOOL, QN_INT32, QN_INT64, QN_FLOAT32, QN_FLOAT64};
+  for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+    if (H5Tequal(found, qn_h5_type(types[i])) > 0) {
+      *type = types[i];
+      return true;
+    }
+  }
+  return false;
+}
+
+qn_status qn_h5_shaped_open(hid_t group, const char *path, const char *name, int max_dims, hid_t *out,
+                            qn_type *type, int *n_dims, int64_t *dims, qn_error *err) {
+  qn_status status = QN_OK;
+  hid_t dataset = H5I_INVALID_HID, found = H5I_INVALID_HID, space = H5I_INVALID_HID;
+  hsize_t sizes[MOST_DIMS] = {0};
+
+  QN_TRY(open_dataset(group, path, name, &dataset, &found, &space, err));
+  QN_REQUIRE(find_type(found, type), err, QN_ERR_FORMAT, "%s: the dataset '%s' is of a type that none has",
+             path, name);
+  const int n = H5Sget_simple_extent_ndims(space);
+  QN_REQUIRE(n >= 1 && n <= max_dims && n <= MOST_DIMS && H5Sget_simple_extent_dims(space, sizes, NULL) == n,
+             err, QN_ERR_FORMAT, "%s: the dataset '%s' has not 1 to %d dimensions", path, name, max_dims);
+  for (int d = 0; d < n; d++) {
+    QN_REQUIRE(sizes[d] <= INT64_MAX, err, QN_ERR_FORMAT, "%s: the size of the dataset '%s' is damaged", path,
+               name);
+    dims[d] = (int64_t)sizes[d];
+  }
+  *n_dims = n;
+  *out = dataset;
+  dataset = H5I_INVALID_HID;
+
+done:
+  if (space >= 0) {
+    H5Sclose(space);
+  }
+  if (found >= 0) {
+    H5Tclose(found);
+  }
+  if (dataset >= 0) {
+    H5Dclose(dataset);
+  }
+  return status;
+}

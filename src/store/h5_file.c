@@ -261,6 +261,51 @@ done:
   return status;
 }
 
+qn_status qn_h5_put_fixed_text(hid_t object, const char *path, const char *name, const char *text,
+                               qn_error *err) {
+  const hid_t type = H5Tcopy(H5T_C_S1);
+  H5Tset_size(type, strlen(text) + 1);
+  H5Tset_cset(type, H5T_CSET_UTF8);
+  const qn_status status = qn_h5_put_value(object, path, name, type, text, err);
+  H5Tclose(type);
+  return status;
+}
+
+qn_status qn_h5_get_fixed_text(hid_t object, const char *path, const char *name, int64_t max_bytes,
+                               qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  hid_t attribute = H5I_INVALID_HID, type = H5I_INVALID_HID, space = H5I_INVALID_HID;
+
+  QN_REQUIRE(H5Aexists(object, name) > 0, err, QN_ERR_FORMAT, "%s: has no attribute '%s'", path, name);
+  attribute = H5Aopen(object, name, H5P_DEFAULT);
+  type = attribute >= 0 ? H5Aget_type(attribute) : H5I_INVALID_HID;
+  space = attribute >= 0 ? H5Aget_space(attribute) : H5I_INVALID_HID;
+  const size_t size = type >= 0 && H5Tget_class(type) == H5T_STRING ? H5Tget_size(type) : 0;
+  if (space < 0 || size == 0 || size > (size_t)max_bytes || H5Tis_variable_str(type) != 0 ||
+      H5Sget_simple_extent_npoints(space) != 1) {
+    status = qn_h5_fail(err, QN_ERR_FORMAT, path, "the attribute '%s' is no text of a fixed length", name);
+    goto done;
+  }
+  QN_TRY(qn_buffer_reserve(out, (int64_t)size, err));
+  if (H5Aread(attribute, type, out->data + out->size) < 0) {
+    status = qn_h5_fail(err, QN_ERR_FORMAT, path, "reading the attribute '%s'", name);
+    goto done;
+  }
+  out->size += (int64_t)strnlen((const char *)out->data + out->size, size);
+
+done:
+  if (space >= 0) {
+    H5Sclose(space);
+  }
+  if (type >= 0) {
+    H5Tclose(type);
+  }
+  if (attribute >= 0) {
+    H5Aclose(attribute);
+  }
+  return status;
+}
+
 hid_t qn_h5_type(qn_type type) {
   switch (type) {
   case QN_BOOL:

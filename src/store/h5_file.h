@@ -46,6 +46,14 @@ qn_status qn_h5_put_int64(hid_t object, const char *path, const char *name, int6
 /// A single whole number; QN_ERR_FORMAT if it is missing or something else.
 qn_status qn_h5_get_int64(hid_t object, const char *path, const char *name, int64_t *value, qn_error *err);
 
+/// A text as an attribute of fixed length, and back (appended to `out`, at most max_bytes). For what is read
+/// again: HDF5 keeps texts of variable length in a heap without checksums, and following a damaged one is not
+/// safe.
+qn_status qn_h5_put_fixed_text(hid_t object, const char *path, const char *name, const char *text,
+                               qn_error *err);
+qn_status qn_h5_get_fixed_text(hid_t object, const char *path, const char *name, int64_t max_bytes,
+                               qn_buffer *out, qn_error *err);
+
 /// The type of a column's values in a file, little-endian; of utf8 and binary: of their bytes.
 hid_t qn_h5_type(qn_type type);
 
@@ -87,3 +95,11 @@ qn_status qn_h5_array_open(hid_t group, const char *path, const char *name, hid_
 /// Elements [first, first + n) of it.
 qn_status qn_h5_array_read(hid_t dataset, const char *path, hid_t type, int64_t first, int64_t n, void *data,
                            qn_error *err);
+
+/// Writes a whole dataset of several dimensions, row-major.
+qn_status qn_h5_write_shaped(hid_t group, const char *path, const char *name, hid_t type, int n_dims,
+                             const int64_t *dims, const void *data, qn_error *err);
+/// Opens `name`, which must be a dataset of 1 to max_dims dimensions in the file itself, of uint8 (which is
+/// QN_BOOL), int32, int64, float32 or float64.
+qn_status qn_h5_shaped_open(hid_t group, const char *path, const char *name, int max_dims, hid_t *out,
+                            qn_type *type, int *n_dims, int64_t *dims, qn_error *err);

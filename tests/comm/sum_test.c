@@ -240,6 +240,28 @@ static void a_failure_in_a_group_leaves_the_others_alone(void) {
   qn_comm_close(group);
 }
 
+// Rank 0 answers claims of the whole while it waits in a group.
+static void claims_are_answered_from_within_a_group(void) {
+  const int n_ranks = qn_comm_size(comm);
+  qn_comm *group = NULL;
+  qn_claims *claims = NULL;
+  int64_t item = 0;
+  int64_t n_claimed = 0;
+  QN_CHECK_OK(qn_comm_split(comm, qn_comm_rank(comm) < 2 ? 0 : 1, &group, &kit_error));
+  QN_CHECK_OK(qn_claims_open(comm, 100, &claims, &kit_error));
+  while (item >= 0 && qn_comm_rank(comm) != 0) {
+    QN_CHECK_OK(qn_claims_next(claims, &item, &kit_error));
+    n_claimed += item >= 0;
+  }
+  QN_CHECK_OK(qn_comm_barrier(group, &kit_error)); // where rank 0 has been waiting
+  QN_CHECK_OK(qn_comm_agree(group, QN_OK, &kit_error));
+  QN_CHECK_OK(qn_comm_reduce_int64(comm, QN_SUM, &n_claimed, 1, &kit_error));
+  QN_CHECK_INT(n_claimed, n_ranks > 1 ? 100 : 0);
+  end_run();
+  qn_claims_close(claims);
+  qn_comm_close(group);
+}
+
 static void a_color_below_zero_is_told(void) {
   qn_comm *group = NULL;
   const int color = qn_comm_rank(comm) == qn_comm_size(comm) - 1 ? -5 : 0;
@@ -262,6 +284,7 @@ int main(void) {
   KIT_RUN(a_rank_fails_while_others_sum);
   KIT_RUN(groups_run_side_by_side);
   KIT_RUN(a_failure_in_a_group_leaves_the_others_alone);
+  KIT_RUN(claims_are_answered_from_within_a_group);
   KIT_RUN(a_color_below_zero_is_told);
   qn_comm_close(comm);
   return kit_result();
