@@ -71,9 +71,17 @@ qn_status qn_settings_check(const qn_estimator *estimator, const void *options, 
 qn_status qn_settings_print(const qn_estimator *estimator, const void *options, qn_buffer *out,
                             qn_error *err);
 
-/// How public functions fit: options as a struct.
+/// Collective. How public functions fit: options as a struct. NULL if that failed; the job has the error.
 qn_model *qn_fit_estimator(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
                            const void *options);
+/// The two halves of it. Collective, runs: an empty model with its options, classes and features, which the
+/// job owns, and the rows, NULL for loads_itself; the caller frees them.
+qn_status qn_fit_prepare(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
+                         const void *options, qn_model **model, qn_rows **rows, qn_error *err);
+/// Collective over `comm`, a run of its own: fits on rows that lie on its ranks. `data` is for loads_itself,
+/// else NULL.
+qn_status qn_fit_rows(qn_model *model, qn_comm *comm, const qn_training *how, qn_dataset *data,
+                      const qn_rows *rows, bool is_silent, qn_error *err);
 
 // The list: a line in estimators.inc, and in the estimator's file `const qn_estimator qn_estimator_<name>`.
 #define QN_ESTIMATOR(name) extern const qn_estimator qn_estimator_##name;

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// Classes: collected, sorted, looked up by binary search (few of them) in their column.
+#include "ml/classes.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/check.h"
+#include "column/print.h"
+#include "column/wire.h"
+#include "comm/comm.h"
+#include "exec/job_state.h"
+#include "kernel/sort_rows.h"
+
+enum { MOST_CLASSES = 10000 };
+
+static qn_status decode(const qn_schema *schema, qn_buffer *bytes, qn_batch **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_block *block = NULL;
+  const int64_t size = bytes->size;
+
+  QN_TRY(qn_block_from_buffer_take(bytes, &block, err));
+  QN_TRY(qn_wire_decode(schema, block, block->memory, size, out, err));
+
+done:
+  qn_block_free(block);
+  return status;
+}
+
+// The batch that rank 0 collected, on all ranks.
+static qn_status share_batch(qn_job *job, const char *schema_text, qn_batch **batch, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer bytes = {0};
+  qn_schema *schema = NULL;
+  qn_batch *shared = NULL;
+
+  QN_TRY(qn_schema_parse(schema_text, &schema, err));
+  if (qn_comm_rank(job->comm) == 0) {
+    QN_TRY(qn_wire_encode(*batch, &bytes, err));
+  }
+  QN_TRY(qn_comm_broadcast(job->comm, 0, &bytes, err));
+  QN_TRY(decode(schema, &bytes, &shared, err));
+  qn_batch_free(*batch);
+  *batch = shared;
+
+done:
+  qn_buffer_release(&bytes);
+  qn_schema_free(schema);
+  return status;
+}
+
+static qn_status check_classes(const qn_batch *values, const char *label, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_column *column = &values->columns[0];
+
+  QN_REQUIRE(values->n_rows > 0, err, QN_ERR_VALUE, "label '%s': there are no rows to train on", label);
+  QN_REQUIRE(values->n_rows <= MOST_CLASSES, err, QN_ERR_VALUE,
+             "label '%s' has more than %d different values: too many for classes; a label to be predicted as "
+             "a number "
+             "needs another estimator or task",
+             label, MOST_CLASSES);
+  for (int64_t row = 0; row < values->n_rows; row++) {
+    QN_REQUIRE(!qn_column_is_null(column, row), err, QN_ERR_VALUE,
+               "label '%s' is null in some rows; leave them out: filter \"%s is not null\"", label, label);
+    QN_REQUIRE(column->type != QN_FLOAT64 || isfinite(qn_column_float64(column, row)), err, QN_ERR_VALUE,
+               "label '%s' is NaN or infinite in some rows: classes must be finite", label);
+  }
+  QN_REQUIRE(values->n_rows > 1, err, QN_ERR_VALUE,
+             "label '%s' has the same value in all rows: there is nothing to learn", label);
+
+done:
+  return status;
+}
+
+qn_status qn_classes_fit(qn_dataset *data, const char *label, qn_classes *out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_job *job = data->plan->job;
+  qn_batch *values = NULL;
+  char select[400];
+  char schema[64];
+
+  const int column = qn_schema_find(data->schema, label);
+  QN_REQUIRE(column >= 0, err, QN_ERR_ARG, "there is no column '%s' for the label", label);
+  const qn_type type = qn_schema_type(data->schema, column);
+  snprintf(select, sizeof select, "\"%s\" as label", label);
+  snprintf(schema, sizeof schema, "label %s", qn_type_name(type));
+  qn_dataset *distinct = qn_distinct(qn_select(data, select), NULL);
+  status = qn_collect(qn_limit(qn_sort(distinct, "label"), MOST_CLASSES + 1), &values);
+  if (status != QN_OK) {
+    qn_job_check(job, err);
+    goto done;
+  }
+  QN_TRY(qn_comm_agree(job->comm, share_batch(job, schema, &values, err), err));
+  QN_TRY(check_classes(values, label, err));
+  *out = (qn_classes){.n = (int)values->n_rows, .type = type, .values = values};
+  values = NULL;
+
+done:
+  qn_batch_free(values);
+  return status;
+}
+
+// The class of a value that is not null, or -1.
+static int find(const qn_column *values, int n, const qn_column *column, int64_t row) {
+  static const qn_order ascending = {0};
+  int low = 0;
+  int high = n;
+
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    if (qn_compare_rows(&values, middle, &column, row, &ascending, 1) < 0) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < n && qn_compare_rows(&values, low, &column, row, &ascending, 1) == 0 ? low : -1;
+}
+
+qn_status qn_classes_number(const qn_classes *classes, const qn_column *column, double *numbers,
+                            qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_column *values = &classes->values->columns[0];
+
+  QN_REQUIRE(column->type == classes->type, err, QN_ERR_TYPE, "the label is %s here, the model's is %s",
+             qn_type_name(column->type), qn_type_name(classes->type));
+  for (int64_t row = 0; row < column->n_rows; row++) {
+    numbers[row] = qn_column_is_null(column, row) ? -1 : find(values, classes->n, column, row);
+  }
+
+done:
+  return status;
+}
+
+char *qn_classes_name(const qn_classes *classes, int number) {
+  qn_buffer text = {0};
+  qn_error err = {0};
+  char *name = NULL;
+
+  if (qn_value_print(&classes->values->columns[0], number, &text, &err) == QN_OK &&
+      qn_buffer_terminate(&text, &err) == QN_OK) {
+    name = strdup((const char *)text.data);
+  }
+  qn_buffer_release(&text);
+  return name;
+}
+
+qn_status qn_classes_put(const qn_classes *classes, qn_arrays *arrays, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer texts = {0};
+
+  if (classes->n == 0) {
+    goto done;
+  }
+  for (int i = 0; i < classes->n; i++) {
+    QN_TRY(qn_value_print(&classes->values->columns[0], i, &texts, err));
+    QN_TRY(qn_buffer_append(&texts, "", 1, err));
+  }
+  QN_TRY(qn_arrays_put_text(arrays, "class_type", qn_type_name(classes->type), err));
+  QN_TRY(qn_arrays_put(arrays, "class_names", QN_BOOL, texts.size, texts.data, err));
+  QN_TRY(qn_buffer_terminate(&texts, err));
+  texts.size = 0;
+  QN_TRY(qn_wire_encode(classes->values, &texts, err));
+  QN_TRY(qn_arrays_put(arrays, "class_batch", QN_BOOL, texts.size, texts.data, err));
+
+done:
+  qn_buffer_release(&texts);
+  return status;
+}
+
+qn_status qn_classes_get(const qn_arrays *arrays, qn_classes *out, qn_error *err) {
+  qn_status status = QN_OK;
+  const char *type = qn_arrays_text(arrays, "class_type");
+  const void *data = NULL;
+  const int64_t any = -1;
+  char schema_text[64];
+  qn_schema *schema = NULL;
+  qn_buffer bytes = {0};
+
+  *out = (qn_classes){0};
+  if (type == NULL) {
+    goto done;
+  }
+  snprintf(schema_text, sizeof schema_text, "label %.32s", type);
+  QN_TRY(qn_schema_parse(schema_text, &schema, err));
+  QN_TRY(qn_arrays_get(arrays, "class_batch", QN_BOOL, 1, &any, &data, err));
+  QN_TRY(qn_buffer_append(&bytes, data, qn_arrays_find(arrays, "class_batch")->dims[0], err));
+  QN_TRY(decode(schema, &bytes, &out->values, err));
+  out->n = (int)out->values->n_rows;
+  out->type = qn_schema_type(schema, 0);
+  QN_REQUIRE(out->values->n_rows <= MOST_CLASSES, err, QN_ERR_FORMAT, "a model with %lld classes",
+             (long long)out->values->n_rows);
+
+done:
+  qn_buffer_release(&bytes);
+  qn_schema_free(schema);
+  return status;
+}
+
+void qn_classes_release(qn_classes *classes) {
+  qn_batch_free(classes->values);
+  *classes = (qn_classes){0};
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a dataset to a model, the same way for all estimators.
+#include <math.h>
+#include <string.h>
+#include "base/check.h"
+#include "base/clock.h"
+#include "exec/job_state.h"
+#include "ml/blas.h"
+#include "ml/estimator.h"
+#include "ml/progress.h"
+#include "ml/rows_load.h"
+#include "plan/plan.h"
+
+enum { MOST_DENSE_COLUMNS = 20000 };
+
+static bool is_number(qn_type type) {
+  return type == QN_BOOL || type == QN_INT32 || type == QN_INT64 || type == QN_FLOAT32 || type == QN_FLOAT64;
+}
+
+static qn_status check_number_column(const qn_dataset *data, const char *name, const char *role,
+                                     qn_error *err) {
+  qn_status status = QN_OK;
+  const int column = qn_schema_find(data->schema, name);
+
+  QN_REQUIRE(column >= 0, err, QN_ERR_ARG, "there is no column '%s' for the %s", name, role);
+  QN_REQUIRE(is_number(qn_schema_type(data->schema, column)), err, QN_ERR_TYPE,
+             "column '%s' is %s: the %s must be a number", name,
+             qn_type_name(qn_schema_type(data->schema, column)), role);
+
+done:
+  return status;
+}
+
+// What can be known before any row is read.
+static qn_status check_training(const qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
+                                const void *options, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_settings_check(estimator, options, err));
+  QN_REQUIRE(how->label != NULL || !estimator->needs_label, err, QN_ERR_ARG,
+             "%s learns a label: say which column it is", estimator->name);
+  QN_REQUIRE(how->label == NULL || !estimator->takes_no_label, err, QN_ERR_ARG,
+             "%s learns no label: leave '%s' out", estimator->name, how->label);
+  if (how->weight != NULL) {
+    QN_TRY(check_number_column(data, how->weight, "weight", err));
+  }
+  if (how->label != NULL && estimator->task(options) != QN_TASK_CLASS) {
+    QN_TRY(check_number_column(data, how->label, "label", err));
+  }
+
+done:
+  return status;
+}
+
+static qn_status copy_text(qn_arena *arena, const char *text, const char **out, qn_error *err) {
+  *out = text == NULL ? NULL : qn_arena_string(arena, text);
+  return text != NULL && *out == NULL ? qn_fail(err, QN_ERR_MEMORY, "no memory for a model") : QN_OK;
+}
+
+// The caller's texts may go away before the model.
+static qn_status copy_options(qn_model *model, const void *options, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer text = {0};
+
+  QN_TRY(qn_settings_print(model->estimator, options, &text, err));
+  QN_TRY(qn_buffer_terminate(&text, err));
+  QN_TRY(qn_settings_parse(model->estimator, (const char *)text.data, &model->arena, model->options, err));
+
+done:
+  qn_buffer_release(&text);
+  return status;
+}
+
+static qn_status describe(qn_model *model, const qn_training *how, const void *options, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(copy_options(model, options, err));
+  QN_TRY(copy_text(&model->arena, how->label, &model->label, err));
+  QN_TRY(copy_text(&model->arena, how->weight, &model->weight, err));
+  QN_TRY(copy_text(&model->arena, how->checkpoint, &model->checkpoint, err));
+  if (model->estimator->loads_itself) {
+    QN_TRY(copy_text(&model->arena, how->features, &model->columns, err));
+  }
+  model->seed = how->seed;
+  model->is_float32 = how->float32;
+  model->is_exact = how->exact;
+
+done:
+  return status;
+}
+
+static qn_status load(qn_dataset *data, const qn_training *how, qn_model *model, qn_rows **rows,
+                      qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_estimator *estimator = model->estimator;
+  const char *excluded[] = {how->label, how->weight};
+
+  QN_TRY(qn_features_fit(data, how->features, excluded, 2, estimator->takes_missing, &model->features, err));
+  const bool is_sparse = qn_features_is_sparse(model->features);
+  QN_REQUIRE(!is_sparse || estimator->takes_sparse ||
+                 qn_features_n_columns(model->features) <= MOST_DENSE_COLUMNS,
+             err, QN_ERR_ARG, "%s needs dense rows, and %d columns are too many for that (at most %d)",
+             estimator->name, qn_features_n_columns(model->features), MOST_DENSE_COLUMNS);
+  const qn_rows_wanted wanted = {.features = model->features,
+                                 .classes = &model->classes,
+                                 .label = how->label,
+                                 .weight = how->weight,
+                                 .is_float32 = how->float32,
+                                 .is_exact = how->exact,
+                                 .is_sparse = is_sparse && estimator->takes_sparse,
+                                 .takes_missing = estimator->takes_missing,
+                                 .n_lanes = how->exact ? estimator->exact_lanes : 0};
+  QN_TRY(qn_rows_load(data, &wanted, rows, err));
+
+done:
+  return status;
+}
+
+qn_status qn_fit_prepare(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
+                         const void *options, qn_model **out, qn_rows **rows, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_model *model = NULL;
+  const int64_t start = qn_clock_ns();
+
+  *rows = NULL;
+  QN_TRY(qn_job_check(data->plan->job, err));
+  QN_TRY(check_training(data, estimator, how, options, err));
+  QN_TRY(qn_model_new(data->plan->job, estimator, &model, err));
+  QN_TRY(describe(model, how, options, err));
+  if (estimator->task(options) == QN_TASK_CLASS) {
+    QN_TRY(qn_classes_fit(data, how->label, &model->classes, err));
+  }
+  if (!estimator->loads_itself) {
+    QN_TRY(load(data, how, model, rows, err));
+    model->n_rows = (*rows)->n_total;
+  }
+  model->load_seconds = (double)(qn_clock_ns() - start) / 1e9;
+  *out = model;
+
+done:
+  return status;
+}
+
+// A model with numbers that are none must not leave: whatever went wrong, it would spread silently.
+static qn_status check_arrays(const qn_model *model, qn_error *err) {
+  qn_status status = QN_OK;
+
+  for (int i = 0; i < model->arrays.n; i++) {
+    const qn_array *array = &model->arrays.items[i];
+    int64_t n = 1;
+    for (int d = 0; d < array->n_dims; d++) {
+      n *= array->dims[d];
+    }
+    bool is_finite = true;
+    for (int64_t v = 0; v < n && array->type == QN_FLOAT64; v++) {
+      is_finite = is_finite && isfinite(((const double *)array->data)[v]);
+    }
+    for (int64_t v = 0; v < n && array->type == QN_FLOAT32; v++) {
+      is_finite = is_finite && isfinite(((const float *)array->data)[v]);
+    }
+    QN_REQUIRE(is_finite, err, QN_ERR_VALUE,
+               "%s: the fit ended with a NaN or infinite number in '%s': features of very different scales "
+               "may be the "
+               "reason; try standardise(...)",
+               model->estimator->name, array->name);
+  }
+
+done:
+  return status;
+}
+
+static qn_status fit_rows(qn_fit_state *fit, bool is_silent, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_fit_progress_new(fit, is_silent, &fit->progress, err));
+  QN_TRY(fit->model->estimator->fit(fit, err));
+  QN_TRY(check_arrays(fit->model, err));
+  QN_TRY(qn_fit_progress_finish(fit, err));
+
+done:
+  qn_fit_progress_free(fit->progress);
+  return status;
+}
+
+qn_status qn_fit_rows(qn_model *model, qn_comm *comm, const qn_training *how, qn_dataset *data,
+                      const qn_rows *rows, bool is_silent, qn_error *err) {
+  const int64_t start = qn_clock_ns();
+  qn_fit_state fit = {.comm = comm,
+                      .how = how,
+                      .options = model->options,
+                      .model = model,
+                      .rows = rows,
+                      .data = data,
+                      .n_classes = model->classes.n};
+
+  qn_blas_set_threads(comm, how->exact);
+  const qn_status status = qn_comm_agree(comm, fit_rows(&fit, is_silent, err), err);
+  model->fit_seconds = (double)(qn_clock_ns() - start) / 1e9;
+  return status;
+}
+
+qn_model *qn_fit_estimator(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
+                           const void *options) {
+  static const qn_training plain = {0};
+  qn_error err = {0};
+  qn_model *model = NULL;
+  qn_rows *rows = NULL;
+
+  if (data == NULL || data->status != QN_OK) {
+    return NULL;
+  }
+  how = how == NULL ? &plain : how;
+  qn_status status = qn_fit_prepare(data, estimator, how, options, &model, &rows, &err);
+  if (status == QN_OK) {
+    status = qn_fit_rows(model, data->plan->job->comm, how, data, rows, false, &err);
+  }
+  qn_rows_free(rows);
+  qn_job_keep_error(data->plan->job, status, &err);
+  return status == QN_OK ? model : NULL;
+}
+
+QN_API qn_model *qn_fit(qn_dataset *data, const char *name, const qn_training *how, const char *text) {
+  qn_status status = QN_OK;
+  qn_error err = {0};
+  qn_error *e = &err;
+  qn_arena arena = {0};
+  qn_model *model = NULL;
+  const qn_estimator *estimator = NULL;
+
+  if (data == NULL || data->status != QN_OK) {
+    return NULL;
+  }
+  QN_TRY(qn_estimator_require(name, &estimator, e));
+  void *options = qn_arena_alloc(&arena, (int64_t)estimator->options_size);
+  QN_REQUIRE(options != NULL, e, QN_ERR_MEMORY, "no memory for options");
+  QN_TRY(qn_settings_parse(estimator, text, &arena, options, e));
+  model = qn_fit_estimator(data, estimator, how, options);
+
+done:
+  qn_arena_release(&arena);
+  qn_job_keep_error(data->plan->job, status, &err);
+  return model;
+}

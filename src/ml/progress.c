@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a fit says while it runs, and the checkpoints it can go on from.
+#include "ml/progress.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "exec/job_state.h"
+#include "ml/blas.h"
+#include "ml/estimator.h"
+
+enum { DEFAULT_CHECKPOINT_STEPS = 10 };
+static const char CHECKPOINT_KIND[] = "quern checkpoint";
+
+// --- what a checkpoint must have been made of ------------------------------------------------------------
+
+// Of all labels and numbers, whatever the number of ranks: lanes are hashed whole, and their hashes added.
+static uint64_t hash_rows(const qn_rows *rows) {
+  uint64_t sum = 0;
+
+  for (int lane = rows->first_lane; lane < rows->end_lane; lane++) {
+    const int64_t first = qn_rows_lane_start(rows, lane) - rows->first_row;
+    const int64_t n_rows = qn_rows_lane_start(rows, lane + 1) - rows->first_row - first;
+    uint64_t hash = (uint64_t)lane;
+    if (rows->is_sparse) {
+      const int64_t start = rows->starts[first];
+      hash = qn_hash_bytes(rows->values + start, (rows->starts[first + n_rows] - start) * 8, hash);
+    } else {
+      const int64_t width = rows->is_float32 ? 4 : 8;
+      const uint8_t *x = rows->is_float32 ? (const uint8_t *)rows->x32 : (const uint8_t *)rows->x;
+      const int64_t row_bytes = width * rows->n_columns;
+      hash = qn_hash_bytes(x + first * row_bytes, n_rows * row_bytes, hash);
+    }
+    if (rows->y != NULL) {
+      hash = qn_hash_bytes(rows->y + first, n_rows * 8, hash);
+    }
+    sum += qn_hash_mix(hash);
+  }
+  return sum;
+}
+
+// Collective. `extra` is what an estimator that loads its rows itself knows of them.
+static qn_status make_fingerprint(qn_fit_state *fit, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_model *model = fit->model;
+  qn_buffer *text = &fit->progress->fingerprint;
+  int64_t hash = fit->rows == NULL ? 0 : (int64_t)hash_rows(fit->rows);
+
+  QN_TRY(qn_comm_reduce_int64(fit->comm, QN_SUM, &hash, 1, err));
+  QN_TRY(qn_buffer_printf(text, err, "estimator %s\noptions ", model->estimator->name));
+  QN_TRY(qn_settings_print(model->estimator, model->options, text, err));
+  QN_TRY(qn_buffer_printf(
+      text, err, "\nseed %llu\nfeatures float%d%s\nrows %lld\ndata %016llx\n",
+      (unsigned long long)fit->how->seed, fit->how->float32 ? 32 : 64, fit->how->exact ? "\nmode exact" : "",
+      (long long)(fit->rows == NULL ? model->n_rows : fit->rows->n_total), (unsigned long long)hash));
+  QN_TRY(qn_buffer_terminate(text, err));
+
+done:
+  return status;
+}
+
+// The first line in which two texts differ.
+static void first_difference(const char *a, const char *b, char *line_a, char *line_b, size_t size) {
+  while (*a != '\0' && *b != '\0') {
+    const size_t n_a = strcspn(a, "\n");
+    const size_t n_b = strcspn(b, "\n");
+    if (n_a != n_b || strncmp(a, b, n_a) != 0) {
+      break;
+    }
+    a += n_a + (a[n_a] == '\n');
+    b += n_b + (b[n_b] == '\n');
+  }
+  snprintf(line_a, size, "%.*s", (int)strcspn(a, "\n"), a);
+  snprintf(line_b, size, "%.*s", (int)strcspn(b, "\n"), b);
+}
+
+// --- life ------------------------------------------------------------------------------------------------
+
+qn_status qn_fit_progress_new(qn_fit_state *fit, bool is_silent, qn_fit_progress **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_fit_progress *progress = calloc(1, sizeof *progress);
+
+  QN_REQUIRE(progress != NULL, err, QN_ERR_MEMORY, "no memory for a fit");
+  *progress =
+      (qn_fit_progress){.is_silent = is_silent || fit->how->report_seconds < 0,
+                        .checkpoint = is_silent ? NULL : fit->how->checkpoint,
+                        .checkpoint_steps = fit->how->checkpoint_steps > 0 ? fit->how->checkpoint_steps
+                                                                           : DEFAULT_CHECKPOINT_STEPS,
+                        .report_seconds = fit->how->report_seconds > 0 ? fit->how->report_seconds : 1,
+                        .reported_ns = qn_clock_ns()};
+  *out = progress;
+
+done:
+  return status;
+}
+
+void qn_fit_progress_free(qn_fit_progress *progress) {
+  if (progress != NULL) {
+    qn_buffer_release(&progress->steps);
+    qn_buffer_release(&progress->losses);
+    qn_buffer_release(&progress->gradients);
+    qn_buffer_release(&progress->fingerprint);
+    free(progress);
+  }
+}
+
+static qn_status put_curve(const qn_fit_progress *progress, const char *prefix, qn_arrays *arrays,
+                           qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n = progress->steps.size / (int64_t)sizeof(int64_t);
+  char name[64];
+
+  snprintf(name, sizeof name, "%sstep", prefix);
+  QN_TRY(qn_arrays_put(arrays, name, QN_INT64, n, progress->steps.data, err));
+  snprintf(name, sizeof name, "%sloss", prefix);
+  QN_TRY(qn_arrays_put(arrays, name, QN_FLOAT64, n, progress->losses.data, err));
+  snprintf(name, sizeof name, "%sgradient_norm", prefix);
+  QN_TRY(qn_arrays_put(arrays, name, QN_FLOAT64, n, progress->gradients.data, err));
+
+done:
+  return status;
+}
+
+qn_status qn_fit_progress_finish(qn_fit_state *fit, qn_error *err) {
+  return fit->progress->steps.size == 0 ? QN_OK : put_curve(fit->progress, "", &fit->model->curve, err);
+}
+
+// --- steps -----------------------------------------------------------------------------------------------
+
+static int append(char *line, size_t size, int used, const char *format, double value) {
+  if (isnan(value) || used < 0 || (size_t)used >= size) {
+    return used;
+  }
+  return used + snprintf(line + used, size - (size_t)used, format, value);
+}
+
+static void print_line(const qn_fit_state *fit, const qn_fit_report *report, double seconds) {
+  const qn_fit_progress *progress = fit->progress;
+  const int n_ranks = qn_comm_size(fit->comm);
+  const double flops = progress->flops / seconds;
+  char line[256];
+  int used =
+      snprintf(line, sizeof line, "%s: step %lld", fit->model->estimator->name, (long long)report->step);
+
+  used = append(line, sizeof line, used, "  loss %.6g", report->loss);
+  used = append(line, sizeof line, used, "  gradient %.2g", report->gradient_norm);
+  used = append(line, sizeof line, used, "  %.3g rows/s", (double)progress->n_rows / seconds);
+  if (flops > 0 && progress->gemm_rate > 0) {
+    used = append(line, sizeof line, used, "  %.3g GFLOP/s", flops * n_ranks / 1e9);
+    append(line, sizeof line, used, ", %.0f %% of GEMM", 100 * flops / progress->gemm_rate);
+  }
+  qn_job_tell(fit->model->job, "%s\n", line);
+}
+
+qn_status qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_fit_progress *progress = fit->progress;
+
+  QN_REQUIRE(
+      !isinf(report->loss) && !(isnan(report->loss) && !isnan(report->gradient_norm)), err, QN_ERR_VALUE,
+      "%s: the training diverges: the loss is %g after step %lld; a smaller learning rate may help, or "
+      "features on one scale: standardise(...)",
+      fit->model->estimator->name, report->loss, (long long)report->step);
+  QN_TRY(qn_buffer_append(&progress->steps, &report->step, sizeof report->step, err));
+  QN_TRY(qn_buffer_append(&progress->losses, &report->loss, sizeof report->loss, err));
+  QN_TRY(qn_buffer_append(&progress->gradients, &report->gradient_norm, sizeof report->gradient_norm, err));
+  progress->n_rows += report->n_rows;
+  progress->flops += isnan(report->flops) ? 0 : report->flops;
+  if (progress->is_silent) {
+    goto done;
+  }
+  const int64_t now = qn_clock_ns();
+  const double seconds = (double)(now - progress->reported_ns) / 1e9;
+  if (seconds < progress->report_seconds) {
+    goto done;
+  }
+  if (progress->gemm_rate == 0 && progress->flops > 0) {
+    progress->gemm_rate = qn_blas_gemm_rate(fit->how->float32);
+  }
+  print_line(fit, report, seconds);
+  progress->n_rows = 0;
+  progress->flops = 0;
+  progress->reported_ns = qn_clock_ns();
+
+done:
+  return status;
+}
+
+qn_status qn_fit_note(qn_fit_state *fit, const char *name, double value, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_metrics *metrics = &fit->model->metrics;
+  int i = 0;
+
+  while (i < metrics->n && strcmp(metrics->values[i].name, name) != 0) {
+    i++;
+  }
+  QN_REQUIRE(i < QN_MAX_METRICS, err, QN_ERR_ARG, "a model keeps at most %d numbers about it",
+             QN_MAX_METRICS);
+  snprintf(metrics->values[i].name, sizeof metrics->values[i].name, "%s", name);
+  metrics->values[i].value = value;
+  metrics->n = i == metrics->n ? i + 1 : metrics->n;
+
+done:
+  return status;
+}
+
+// --- checkpoints -----------------------------------------------------------------------------------------
+
+bool qn_fit_wants_checkpoint(const qn_fit_state *fit, int64_t step) {
+  return fit->progress->checkpoint != NULL && step % fit->progress->checkpoint_steps == 0;
+}
+
+// Adds what every checkpoint has to a copy of the state.
+static qn_status write_checkpoint(const qn_fit_progress *progress, int64_t step, const qn_arrays *state,
+                                  qn_error *err) {
+  qn_status status = QN_OK;
+  qn_arrays all = {0};
+
+  for (int i = 0; i < state->n; i++) {
+    const qn_array *array = &state->items[i];
+    void *copy = NULL;
+    QN_TRY(qn_arrays_new(&all, array->name, array->type, array->n_dims, array->dims, &copy, err));
+    int64_t n_bytes = qn_type_width(array->type);
+    for (int d = 0; d < array->n_dims; d++) {
+      n_bytes *= array->dims[d];
+    }
+    memcpy(copy, array->data, (size_t)n_bytes);
+  }
+  for (int i = 0; i < state->n_texts; i++) {
+    QN_TRY(qn_arrays_put_text(&all, state->texts[i].name, state->texts[i].text, err));
+  }
+  QN_TRY(qn_arrays_put(&all, "checkpoint_after_step", QN_INT64, 1, &step, err));
+  QN_TRY(put_curve(progress, "curve_", &all, err));
+  QN_TRY(qn_arrays_put_text(&all, "training", (const char *)progress->fingerprint.data, err));
+  QN_TRY(qn_arrays_write(&all, CHECKPOINT_KIND, progress->checkpoint, err));
+
+done:
+  qn_arrays_release(&all);
+  return status;
+}
+
+qn_status qn_fit_checkpoint(qn_fit_state *fit, int64_t step, const qn_arrays *state, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_fit_progress *progress = fit->progress;
+
+  if (progress->checkpoint == NULL) {
+    goto done;
+  }
+  if (progress->fingerprint.size == 0) {
+    QN_TRY(make_fingerprint(fit, err));
+  }
+  if (qn_comm_rank(fit->comm) == 0) {
+    QN_TRY(write_checkpoint(progress, step, state, err));
+  }
+
+done:
+  return status;
+}
+
+static qn_status check_fingerprint(const qn_fit_progress *progress, const qn_arrays *kept, qn_error *err) {
+  qn_status status = QN_OK;
+  const char *found = qn_arrays_text(kept, "training");
+  const char *wanted = (const char *)progress->fingerprint.data;
+  char line_found[300];
+  char line_wanted[300];
+
+  QN_REQUIRE(found != NULL, err, QN_ERR_FORMAT, "%s: the checkpoint does not say what it was made of",
+             progress->checkpoint);
+  first_difference(found, wanted, line_found, line_wanted, sizeof line_found);
+  QN_REQUIRE(
+      strcmp(found, wanted) == 0, err, QN_ERR_ARG,
+      "%s is a checkpoint of another training: it has '%s', this one '%s'; remove it to start anew, or give "
+      "another path",
+      progress->checkpoint, line_found, line_wanted);
+
+done:
+  return status;
+}
+
+static qn_status take_curve(const qn_arrays *kept, const char *name, qn_type type, qn_buffer *out,
+                            qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_array *array = qn_arrays_find(kept, name);
+
+  QN_REQUIRE(array != NULL && array->type == type && array->n_dims == 1, err, QN_ERR_FORMAT,
+             "the checkpoint lacks %s", name);
+  if (array->dims[0] > 0) {
+    QN_TRY(qn_buffer_append(out, array->data, array->dims[0] * qn_type_width(type), err));
+  }
+
+done:
+  return status;
+}
+
+qn_status qn_fit_resume(qn_fit_state *fit, int64_t *step, qn_arrays *state, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_fit_progress *progress = fit->progress;
+  qn_buffer bytes = {0};
+  qn_arrays kept = {0};
+  const void *after = NULL;
+  const int64_t one = 1;
+
+  *step = 0;
+  if (progress->checkpoint == NULL) {
+    goto done;
+  }
+  if (progress->fingerprint.size == 0) {
+    QN_TRY(make_fingerprint(fit, err));
+  }
+  if (qn_comm_rank(fit->comm) == 0 && qn_file_exists(progress->checkpoint)) {
+    QN_TRY(qn_arrays_read(progress->checkpoint, CHECKPOINT_KIND, &kept, err));
+    QN_TRY(check_fingerprint(progress, &kept, err));
+    QN_TRY(qn_arrays_encode(&kept, &bytes, err));
+    qn_arrays_release(&kept);
+  }
+  QN_TRY(qn_comm_broadcast(fit->comm, 0, &bytes, err));
+  if (bytes.size == 0) {
+    goto done;
+  }
+  QN_TRY(qn_arrays_decode(bytes.data, bytes.size, &kept, err));
+  QN_TRY(qn_arrays_get(&kept, "checkpoint_after_step", QN_INT64, 1, &one, &after, err));
+  QN_TRY(take_curve(&kept, "curve_step", QN_INT64, &progress->steps, err));
+  QN_TRY(take_curve(&kept, "curve_loss", QN_FLOAT64, &progress->losses, err));
+  QN_TRY(take_curve(&kept, "curve_gradient_norm", QN_FLOAT64, &progress->gradients, err));
+  *step = *(const int64_t *)after;
+  qn_job_tell(fit->model->job, "%s: goes on after step %lld, from %s\n", fit->model->estimator->name,
+              (long long)*step, progress->checkpoint);
+  qn_arrays_move(&kept, state);
+
+done:
+  qn_arrays_release(&kept);
+  qn_buffer_release(&bytes);
+  return status;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state behind qn_fit_step() and the checkpoints of a fit.
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buffer.h"
+#include "ml/fit.h"
+
+typedef struct qn_fit_progress {
+  bool is_silent;         // no lines: a candidate of a search
+  const char *checkpoint; // file, or NULL
+  int64_t checkpoint_steps;
+  double report_seconds;
+  int64_t reported_ns;                // when the last line was printed
+  int64_t n_rows;                     // since then
+  double flops;                       // since then, on this rank
+  double gemm_rate;                   // of this rank; 0: not yet measured
+  qn_buffer steps, losses, gradients; // the curve
+  qn_buffer fingerprint;              // text: what a checkpoint must have been made of
+} qn_fit_progress;
+
+/// Local. For a fit whose model, options and rows are set.
+qn_status qn_fit_progress_new(qn_fit_state *fit, bool is_silent, qn_fit_progress **out, qn_error *err);
+/// Local. The curve goes into the model.
+qn_status qn_fit_progress_finish(qn_fit_state *fit, qn_error *err);
+void qn_fit_progress_free(qn_fit_progress *progress);
