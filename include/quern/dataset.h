@@ -52,6 +52,9 @@ typedef qn_status (*qn_map_fn)(const qn_batch *in, qn_appender *out, void *ctx);
 
 /// Local. Rows that `map` makes of the rows of `in`; `schema` is theirs: "word utf8, n int64".
 QN_API qn_dataset *qn_map(qn_dataset *in, qn_map_fn map, void *ctx, const char *schema);
+/// Local. Adds columns that `extend` computes: it appends one row, of `schema`, for each of its rows. What
+/// was there is passed on without a copy.
+QN_API qn_dataset *qn_extend(qn_dataset *in, qn_map_fn extend, void *ctx, const char *schema);
 /// Local. Rows for which a condition is true: "rating >= 4 and title like '%Star%'".
 QN_API qn_dataset *qn_filter(qn_dataset *in, const char *condition);
 /// Local. Columns computed from columns: "*, price * n as total, lower(name) as name_lower".

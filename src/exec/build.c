@@ -145,6 +145,8 @@ qn_status qn_build(qn_run *run, const qn_dataset *node, bool in_order, qn_op *ne
     return build_feed(run, node, in_order, next, err);
   case QN_NODE_MAP:
     return build_simple(run, node, qn_make_map, in_order, next, err);
+  case QN_NODE_EXTEND:
+    return build_simple(run, node, qn_make_extend, in_order, next, err);
   case QN_NODE_FILTER:
     return build_simple(run, node, qn_make_filter, in_order, next, err);
   case QN_NODE_SELECT:

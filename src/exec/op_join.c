@@ -331,6 +331,7 @@ static bool is_one_pipeline(const qn_dataset *node) {
   case QN_NODE_LOCAL:
     return true;
   case QN_NODE_MAP:
+  case QN_NODE_EXTEND:
   case QN_NODE_FILTER:
   case QN_NODE_SELECT:
   case QN_NODE_SAMPLE:

@@ -126,6 +126,7 @@ qn_status qn_run_plan(qn_job *job, const qn_dataset *dataset, const qn_sink *sin
 qn_status qn_make_filter(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_select(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_map(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
+qn_status qn_make_extend(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_sample(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_limit(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);
 qn_status qn_make_zip(qn_run *run, const qn_dataset *node, qn_op *next, qn_op **out, qn_error *err);

@@ -81,7 +81,7 @@ static void append_row(const predictor *state, qn_appender *out, const double *v
     append_number(out, values[1]);
     break;
   case QN_TASK_MIXTURE:
-    append_whole(out, isnan(values[0]) ? NAN : greatest(values, state->n_outputs));
+    append_whole(out, isnan(values[0]) ? (double)NAN : (double)greatest(values, state->n_outputs));
     for (int i = 0; i < state->n_outputs; i++) {
       append_number(out, values[i]);
     }

@@ -17,6 +17,7 @@
   X(QN_NODE_LOCAL, "rows in memory")                                                                         \
   X(QN_NODE_GENERATE, "generate")                                                                            \
   X(QN_NODE_MAP, "map")                                                                                      \
+  X(QN_NODE_EXTEND, "extend")                                                                                \
   X(QN_NODE_FILTER, "filter")                                                                                \
   X(QN_NODE_SELECT, "select")                                                                                \
   X(QN_NODE_SAMPLE, "sample")                                                                                \
@@ -119,7 +120,7 @@ struct qn_dataset {
   int64_t n;       // limit, top, generate: rows; window: only the first n of each partition matter, 0: all do
   double fraction; // sample
   uint64_t seed;
-  qn_map_fn map; // callbacks, with ctx
+  qn_map_fn map; // map, extend: callbacks, with ctx
   qn_partition_fn partition;
   qn_combine_fn combine;
   qn_group_fn group;

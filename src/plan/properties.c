@@ -14,6 +14,7 @@ bool qn_plan_has_order(const qn_dataset *node) {
   case QN_NODE_ZIP:
     return true;
   case QN_NODE_MAP:
+  case QN_NODE_EXTEND:
   case QN_NODE_FILTER:
   case QN_NODE_SELECT:
   case QN_NODE_SAMPLE:
@@ -29,7 +30,9 @@ static bool columns_below(const qn_dataset *node, const int *columns, int n_colu
   for (int i = 0; i < n_columns; i++) {
     below[i] = node->kind == QN_NODE_SELECT   ? qn_expr_column(node->exprs[columns[i]].expr)
                : node->kind == QN_NODE_FILTER ? qn_plan_filter_column(node, columns[i])
-                                              : columns[i];
+               : node->kind == QN_NODE_EXTEND && columns[i] >= node->inputs[0]->schema->n_columns
+                   ? -1
+                   : columns[i];
     if (below[i] < 0) {
       return false;
     }
@@ -70,7 +73,7 @@ static int own_hash_columns(const qn_dataset *node, int *columns) {
 
 static bool passes_rows(const qn_dataset *node) {
   return node->kind == QN_NODE_SELECT || node->kind == QN_NODE_FILTER || node->kind == QN_NODE_SAMPLE ||
-         node->kind == QN_NODE_CACHE;
+         node->kind == QN_NODE_CACHE || node->kind == QN_NODE_EXTEND;
 }
 
 // Such a node leaves its rows where they are if its input is partitioned well enough for it (see

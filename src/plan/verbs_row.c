@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The verbs that work row by row, and those that keep or number rows.
 #include <math.h>
-
+#include <stdlib.h>
+#include <string.h>
 #include "base/check.h"
 #include "plan/columns.h"
 #include "plan/plan.h"
@@ -21,6 +22,43 @@ QN_API qn_dataset *qn_map(qn_dataset *in, qn_map_fn map, void *ctx, const char *
   node->ctx = ctx;
 
 done:
+  return qn_plan_finish(node, status, &err);
+}
+
+// The columns of `in`, then those of `made`.
+static qn_status append_schema(const qn_schema *in, const qn_schema *made, qn_schema **out, qn_error *err) {
+  qn_status status = QN_OK;
+  const int n = in->n_columns + made->n_columns;
+  qn_field *fields = malloc(sizeof *fields * (size_t)n);
+
+  QN_REQUIRE(fields != NULL, err, QN_ERR_MEMORY, "no memory for a plan node");
+  memcpy(fields, in->fields, sizeof *fields * (size_t)in->n_columns);
+  memcpy(fields + in->n_columns, made->fields, sizeof *fields * (size_t)made->n_columns);
+  QN_TRY(qn_schema_new(fields, n, out, err));
+
+done:
+  free(fields);
+  return status;
+}
+
+QN_API qn_dataset *qn_extend(qn_dataset *in, qn_map_fn extend, void *ctx, const char *schema) {
+  qn_status status = QN_OK;
+  qn_error err = {0};
+  qn_dataset *node = in == NULL ? NULL : qn_plan_node(in->plan, QN_NODE_EXTEND, in, NULL, schema);
+  qn_schema *made = NULL;
+
+  if (node == NULL || node->status != QN_OK) {
+    return node;
+  }
+  QN_REQUIRE(extend != NULL, &err, QN_ERR_ARG, "extend: the callback is NULL");
+  QN_REQUIRE(schema != NULL, &err, QN_ERR_ARG, "extend: the schema is NULL");
+  QN_TRY(qn_schema_parse(schema, &made, &err));
+  QN_TRY(append_schema(in->schema, made, &node->schema, &err));
+  node->map = extend;
+  node->ctx = ctx;
+
+done:
+  qn_schema_free(made);
   return qn_plan_finish(node, status, &err);
 }
 
