@@ -7,7 +7,7 @@
 #include "exec/job_state.h"
 #include "ml/blas.h"
 #include "ml/estimator.h"
-#include "ml/progress.h"
+#include "ml/fit_progress.h"
 #include "ml/rows_load.h"
 #include "plan/plan.h"
 

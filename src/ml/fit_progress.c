@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a fit says while it runs, and the checkpoints it can go on from.
-#include "ml/progress.h"
+#include "ml/fit_progress.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
