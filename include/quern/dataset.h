@@ -31,6 +31,14 @@ QN_API qn_dataset *qn_read_text(qn_job *job, const char *paths);
 QN_API qn_dataset *qn_read_lines(qn_job *job, const char *paths);
 /// Collective. CSV files. `options` may be NULL.
 QN_API qn_dataset *qn_read_csv(qn_job *job, const char *paths, const qn_csv_options *options);
+/// Collective. Files in libsvm's format, "1 3:0.5 7:1 # comment": "label float64, features utf8", where
+/// features is the text "3:0.5 7:1", as the feature step sparse(features) takes it. Indices ascend, from 0 or
+/// 1 on; "qid:..." is left out.
+QN_API qn_dataset *qn_read_libsvm(qn_job *job, const char *paths);
+/// Collective. Two files in the IDX format of MNIST, of images in unsigned bytes and of their labels: "label
+/// int64, pixels binary"; without labels (NULL) "pixels binary". The feature step pixels(pixels) makes
+/// numbers of them.
+QN_API qn_dataset *qn_read_idx(qn_job *job, const char *images, const char *labels);
 /// Collective. A staged dataset: a folder written by qn_stage(), or a single .h5 file.
 QN_API qn_dataset *qn_read_stage(qn_job *job, const char *path);
 /// Collective. Rows of this rank from memory; the batches are shared, the caller may free its references.

@@ -9,6 +9,8 @@
 #include "exec/job_state.h"
 #include "exec/rejects.h"
 #include "io/csv_source.h"
+#include "io/idx_source.h"
+#include "io/libsvm_source.h"
 #include "io/text_source.h"
 #include "store/stage.h"
 
@@ -19,6 +21,7 @@ typedef struct input_finder {
                     qn_error *err);
   qn_job *job;
   const char *paths;
+  const char *labels; // idx; or NULL
   qn_type text_type;
   const qn_csv_options *csv;
   qn_rejects *rejects;
@@ -101,6 +104,81 @@ static qn_status make_csv(const input_finder *finder, const qn_buffer *found, qn
 done:
   qn_csv_format_release(&format);
   qn_file_list_release(&files);
+  return status;
+}
+
+static qn_status make_libsvm(const input_finder *finder, const qn_buffer *found, qn_source **out,
+                             qn_error *err) {
+  qn_status status = QN_OK;
+  qn_file_list files = {0};
+
+  QN_TRY(qn_file_list_decode(found->data, found->size, &files, err));
+  QN_TRY(qn_libsvm_source_new(&files, 0, qn_comm_size(finder->job->comm), out, err));
+
+done:
+  qn_file_list_release(&files);
+  return status;
+}
+
+// One file of a name.
+static qn_status find_idx_file(const char *path, qn_buffer *list, qn_idx_head *head, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_file_list files = {0};
+
+  QN_TRY(qn_file_list_resolve(path, &files, err));
+  QN_REQUIRE(files.n_files == 1, err, QN_ERR_ARG, "read idx: '%s' is %lld files; one is wanted", path,
+             (long long)files.n_files);
+  QN_TRY(qn_idx_head_read(&files.files[0], head, err));
+  QN_TRY(qn_file_list_encode(&files, list, err));
+
+done:
+  qn_file_list_release(&files);
+  return status;
+}
+
+// Two heads, then the lists of the images and of the labels, which may be empty.
+static qn_status find_idx(const input_finder *finder, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer images = {0}, labels = {0};
+  qn_idx_head heads[2] = {{0}};
+
+  QN_TRY(find_idx_file(finder->paths, &images, &heads[0], err));
+  if (finder->labels != NULL) {
+    QN_TRY(find_idx_file(finder->labels, &labels, &heads[1], err));
+  }
+  QN_TRY(qn_buffer_append(out, heads, sizeof heads, err));
+  QN_TRY(put_pair(out, &images, &labels, err));
+
+done:
+  qn_buffer_release(&images);
+  qn_buffer_release(&labels);
+  return status;
+}
+
+static qn_status make_idx(const input_finder *finder, const qn_buffer *found, qn_source **out,
+                          qn_error *err) {
+  qn_status status = QN_OK;
+  qn_file_list images = {0}, labels = {0};
+  qn_idx_head heads[2];
+  int64_t size = 0;
+  const uint8_t *at = found->data + sizeof heads;
+
+  memcpy(heads, found->data, sizeof heads);
+  memcpy(&size, at, sizeof size);
+  at += sizeof size;
+  QN_TRY(qn_file_list_decode(at, size, &images, err));
+  qn_file both[2] = {images.files[0]};
+  qn_file_list files = {.files = both, .n_files = 1, .n_bytes = images.n_bytes};
+  if (finder->labels != NULL) {
+    QN_TRY(qn_file_list_decode(at + size, found->data + found->size - at - size, &labels, err));
+    both[files.n_files++] = labels.files[0];
+    files.n_bytes += labels.n_bytes;
+  }
+  QN_TRY(qn_idx_source_new(&files, heads, qn_comm_size(finder->job->comm), out, err));
+
+done:
+  qn_file_list_release(&images);
+  qn_file_list_release(&labels);
   return status;
 }
 
@@ -191,6 +269,17 @@ QN_API qn_dataset *qn_read_csv(qn_job *job, const char *paths, const qn_csv_opti
     }
   }
   return read_with(&csv, "read csv");
+}
+
+QN_API qn_dataset *qn_read_libsvm(qn_job *job, const char *paths) {
+  const input_finder libsvm = {.find = find_files, .make = make_libsvm, .job = job, .paths = paths};
+  return read_with(&libsvm, "read libsvm");
+}
+
+QN_API qn_dataset *qn_read_idx(qn_job *job, const char *images, const char *labels) {
+  const input_finder idx = {
+      .find = find_idx, .make = make_idx, .job = job, .paths = images, .labels = labels};
+  return read_with(&idx, "read idx");
 }
 
 QN_API qn_dataset *qn_read_stage(qn_job *job, const char *path) {

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/check.h"
 #include "base/memory.h"
+#include "io/sparse_text.h"
 #include "ml/features_steps.h"
 
 qn_status qn_tile_init(qn_tile *tile, const qn_features *features, const qn_batch *batch, qn_error *err) {

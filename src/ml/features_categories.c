@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/check.h"
 #include "column/parse.h"
+#include "io/sparse_text.h"
 #include "ml/features_steps.h"
 #include "plan/plan.h"
 

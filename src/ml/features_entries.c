@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/check.h"
 #include "base/hash.h"
-#include "column/parse.h"
+#include "io/sparse_text.h"
 #include "ml/features_steps.h"
 
 static qn_status add_entry(qn_tile *tile, int32_t column, double value, qn_error *err) {
@@ -148,40 +148,6 @@ static qn_status tfidf(const qn_step *step, qn_tile *tile, int i, qn_error *err)
 
 done:
   return status;
-}
-
-static bool is_blank(char c) {
-  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-bool qn_sparse_next(qn_text text, int64_t *at, int64_t *index, double *value, const char **mistake) {
-  int64_t from = *at;
-  while (from < text.size && is_blank(text.data[from])) {
-    from++;
-  }
-  if (from == text.size || text.data[from] == '#') {
-    *at = text.size;
-    return false;
-  }
-  int64_t colon = from;
-  while (colon < text.size && text.data[colon] != ':' && !is_blank(text.data[colon])) {
-    colon++;
-  }
-  int64_t end = colon;
-  while (end < text.size && !is_blank(text.data[end])) {
-    end++;
-  }
-  *at = end;
-  if (colon == text.size || text.data[colon] != ':' ||
-      !qn_parse_int64(text.data + from, colon - from, index) || *index < 0) {
-    *mistake = "'index:value' with a whole number >= 0 as index is wanted";
-    return false;
-  }
-  if (!qn_parse_float64(text.data + colon + 1, end - colon - 1, value)) {
-    *mistake = "a number is wanted behind the ':'";
-    return false;
-  }
-  return true;
 }
 
 static qn_status sparse(const qn_step *step, qn_tile *tile, int i, qn_error *err) {

@@ -149,8 +149,6 @@ typedef struct qn_tile {
 qn_status qn_step_numbers(const qn_step *step, qn_tile *tile, double *out, int64_t stride, qn_error *err);
 /// What is not 0 of row i of the tile, of a step that makes no numbers, into tile->columns and values.
 qn_status qn_step_entries(const qn_step *step, qn_tile *tile, int i, qn_error *err);
-/// The next "index:value" of a row from *at on. False at the end, or with *mistake, which is NULL before.
-bool qn_sparse_next(qn_text text, int64_t *at, int64_t *index, double *value, const char **mistake);
 qn_status qn_tile_init(qn_tile *tile, const qn_features *features, const qn_batch *batch, qn_error *err);
 void qn_tile_release(qn_tile *tile);
 /// Fails with what is wrong with row i of the tile in column `column` of the numbers (-1: wherever it is).

@@ -14,6 +14,7 @@ static const qn_option options[] = {
     {.name = "features", .argument = "LIST", .help = "the steps; default: all columns"},
     {.name = "exclude", .argument = "COLUMN", .help = "a column that is no feature"},
     {.name = "schema", .argument = "SCHEMA", .help = "of the CSV files"},
+    {.name = "format", .argument = "WORD", .fallback = "csv", .help = "csv, libsvm or idx"},
     {.name = "predict", .argument = "FILE", .help = "print the numbers of this file"},
     {.name = "missing", .help = "null and NaN are allowed"},
     {.name = "mark", .help = "mark bad rows instead of failing"},
@@ -22,6 +23,13 @@ static const qn_option options[] = {
     {0}};
 
 static qn_dataset *read_files(qn_job *job, const char *paths) {
+  const char *format = qn_job_option(job, "format");
+  if (strcmp(format, "libsvm") == 0) {
+    return qn_read_libsvm(job, paths);
+  }
+  if (strcmp(format, "idx") == 0) {
+    return qn_read_idx(job, paths, NULL);
+  }
   return qn_read_csv(job, paths, &(qn_csv_options){.schema = qn_job_option(job, "schema")});
 }
 
