@@ -35,7 +35,7 @@ foreach(row "xxhash xxhash.h xxhash libxxhash-dev xxhash-devel"
   list(GET row 2 library)
   list(GET row 3 debian)
   list(GET row 4 fedora)
-  find_path(QN_${name}_INCLUDE ${header})
+  find_path(QN_${name}_INCLUDE ${header} PATH_SUFFIXES ${name})
   find_library(QN_${name}_LIBRARY ${library})
   qn_dependency(${name} ${debian} ${fedora})
 endforeach()

@@ -67,6 +67,8 @@ endfunction()
 function(qn_program name folder)
   add_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE quern_static m)
+  # A job that trains nothing does not load BLAS, whose threads take time and memory to start.
+  target_link_options(${name} PRIVATE -Wl,--as-needed)
   qn_compile_options(${name})
   qn_keep_libraries(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/${folder})
