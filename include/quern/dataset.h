@@ -70,6 +70,12 @@ QN_API qn_dataset *qn_select(qn_dataset *in, const char *expressions);
 /// Local. About `fraction` of the rows, 0 to 1. A row is in or out by its values and the seed: the same on
 /// any number of ranks; equal rows go together.
 QN_API qn_dataset *qn_sample(qn_dataset *in, double fraction, uint64_t seed);
+/// Local. Splits rows in two by the hash of their values and a seed: the same rows on any number of ranks;
+/// equal rows go together. A part can be split again, with the same seed or another.
+QN_API void qn_split(qn_dataset *data, double test_fraction, uint64_t seed, qn_dataset **train,
+                     qn_dataset **test);
+/// Local. Fold 0 <= i < k: the rows to test on, and all others to train on. Every row is in one fold.
+QN_API void qn_fold(qn_dataset *data, int k, int i, uint64_t seed, qn_dataset **train, qn_dataset **test);
 /// Local. The rows of both; the columns must have the same names and types.
 QN_API qn_dataset *qn_union(qn_dataset *a, qn_dataset *b);
 /// Local. The first n rows in order (input order, or that of qn_sort). If the rows have no order, the first n

@@ -57,14 +57,8 @@ QN_API qn_status qn_model_note(qn_model *model, const char *set, const qn_metric
 /// Local. What was noted: by the fit ("train_loss", "iterations", ...) and by qn_model_note().
 QN_API qn_status qn_model_metrics(const qn_model *model, qn_metrics *out);
 
-// --- Splitting and searching
+// --- Searching (qn_split() and qn_fold() are with the verbs of datasets)
 // ----------------------------------------------------------------------------------------
-
-/// Local. Splits rows in two by the hash of their values and a seed: the same rows on any number of ranks.
-QN_API void qn_split(qn_dataset *data, double test_fraction, uint64_t seed, qn_dataset **train,
-                     qn_dataset **test);
-/// Local. Fold 0 <= i < k: the rows to test on, and all others to train on.
-QN_API void qn_fold(qn_dataset *data, int k, int i, uint64_t seed, qn_dataset **train, qn_dataset **test);
 
 struct qn_training;
 typedef struct qn_search_options {

@@ -77,7 +77,7 @@ static double rows_of(const qn_dataset *node, const qn_resources *resources) {
     }
     return in[0];
   case QN_NODE_SAMPLE:
-    return in[0] * node->fraction;
+    return in[0] * (node->is_outside ? 1 - (node->to - node->from) : node->to - node->from);
   case QN_NODE_UNION:
     return in[0] + in[1];
   case QN_NODE_LIMIT:

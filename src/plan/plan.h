@@ -118,7 +118,8 @@ struct qn_dataset {
   int n_right_columns;
   qn_shuffle_kind shuffle_kind;
   int64_t n;       // limit, top, generate: rows; window: only the first n of each partition matter, 0: all do
-  double fraction; // sample
+  double from, to; // sample: rows whose number in [0, 1), a hash, is in [from, to), or
+  bool is_outside; // is not
   uint64_t seed;
   qn_map_fn map; // map, extend: callbacks, with ctx
   qn_partition_fn partition;

@@ -112,14 +112,12 @@ static bool ask_in_place(property ask, const qn_dataset *node, const int *column
 
 bool qn_plan_is_partitioned(const qn_dataset *node, const int *columns, int n_columns) {
   if (passes_rows(node)) {
-    if (node->kind == QN_NODE_SELECT) { // computed columns cannot help, the copies alone may do
+    if (node->kind == QN_NODE_SELECT ||
+        node->kind == QN_NODE_EXTEND) { // computed columns cannot help, the copies alone may do
       int *copies = malloc(sizeof *copies * (size_t)(n_columns + 1));
       int n = 0;
       for (int i = 0; copies != NULL && i < n_columns; i++) {
-        const int below = qn_expr_column(node->exprs[columns[i]].expr);
-        if (below >= 0) {
-          copies[n++] = below;
-        }
+        n += columns_below(node, &columns[i], 1, &copies[n]);
       }
       const bool answer = copies != NULL && n > 0 && qn_plan_is_partitioned(node->inputs[0], copies, n);
       free(copies);

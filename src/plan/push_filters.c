@@ -266,6 +266,8 @@ static qn_status push(const qn_dataset *node, conjuncts conditions, const qn_dat
     return push_below_join(node, conditions, out, err);
   case QN_NODE_WINDOW:
     return push_to_window(node, conditions, out, err);
+  case QN_NODE_EXTEND:
+    return push_below_one(node, node->inputs[0]->schema->n_columns, NULL, conditions, out, err);
   case QN_NODE_REDUCE:
     return push_below_one(node, node->n_keys, node->keys, conditions, out, err);
   case QN_NODE_UNION:

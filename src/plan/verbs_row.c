@@ -101,25 +101,6 @@ done:
   return qn_plan_finish(qn_plan_node(in->plan, QN_NODE_SELECT, in, NULL, expressions), status, &err);
 }
 
-QN_API qn_dataset *qn_sample(qn_dataset *in, double fraction, uint64_t seed) {
-  qn_status status = QN_OK;
-  qn_error err = {0};
-  qn_dataset *node = in == NULL ? NULL : qn_plan_node(in->plan, QN_NODE_SAMPLE, in, NULL, NULL);
-
-  if (node == NULL || node->status != QN_OK) {
-    return node;
-  }
-  QN_REQUIRE(fraction >= 0 && fraction <= 1, &err, QN_ERR_ARG,
-             "sample: the fraction is %g, not between 0 and 1", fraction);
-  node->text = qn_arena_printf(&in->plan->arena, "%g, seed %llu", fraction, (unsigned long long)seed);
-  node->fraction = fraction;
-  node->seed = seed;
-  node->schema = qn_schema_share(in->schema);
-
-done:
-  return qn_plan_finish(node, status, &err);
-}
-
 QN_API qn_dataset *qn_union(qn_dataset *a, qn_dataset *b) {
   qn_status status = QN_OK;
   qn_error err = {0};

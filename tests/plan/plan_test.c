@@ -112,6 +112,56 @@ static void join_columns_have_names_of_their_own(void) {
   qn_plan_release(&plan);
 }
 
+static qn_status add_nothing(const qn_batch *in, qn_appender *out, void *ctx) {
+  (void)in, (void)out, (void)ctx;
+  return QN_OK;
+}
+
+static void an_extend_needs_all_columns_and_lets_filters_pass(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *table = table_of(&plan, "t", "a int64, b utf8");
+  qn_dataset *extended = qn_extend(table, add_nothing, NULL, "c float64, d bool");
+  char *text = optimised(qn_select(qn_filter(extended, "a > 1 and c > 2"), "d"));
+  QN_CHECK(strstr(text, "filter c > 2") != NULL);
+  QN_CHECK(strstr(text, "extend c float64, d bool") != NULL);
+  QN_CHECK(strstr(strstr(text, "extend"), "filter a > 1") != NULL); // below it
+  QN_CHECK(strstr(text, "read t (1 bounds)  [a, b]") != NULL);
+  free(text);
+  QN_CHECK_INT(qn_schema_n_columns(qn_dataset_schema(extended)), 4);
+  QN_CHECK(qn_extend(table, add_nothing, NULL, "a float64")->status == QN_ERR_ARG); // the name is taken
+  QN_CHECK(qn_extend(table, add_nothing, NULL, NULL)->status == QN_ERR_ARG);
+  QN_CHECK(qn_extend(table, NULL, NULL, "c float64")->status == QN_ERR_ARG);
+  QN_CHECK(qn_extend(table, add_nothing, NULL, "c flot64")->status != QN_OK);
+  qn_plan_release(&plan);
+}
+
+static void splits_say_what_they_are(void) {
+  qn_plan plan;
+  qn_plan_init(&plan, NULL);
+  qn_dataset *table = table_of(&plan, "t", "a int64, b utf8");
+  qn_dataset *train = NULL, *test = NULL;
+  qn_split(table, 0.25, 3, &train, &test);
+  char *text = optimised(train);
+  QN_CHECK(strstr(text, "sample all but 0.25, seed 3") != NULL);
+  free(text);
+  qn_fold(table, 5, 4, 3, &train, &test);
+  text = optimised(qn_select(test, "a"));
+  QN_CHECK(strstr(text, "sample fold 4 of 5, seed 3") != NULL);
+  QN_CHECK(strstr(text, "read t  [a, b]") != NULL); // all values decide
+  free(text);
+  qn_split(table, 1.5, 3, &train, &test);
+  QN_CHECK(train->status == QN_ERR_ARG && test->status == QN_ERR_ARG);
+  qn_fold(train, 5, 4, 3, &train, &test);
+  QN_CHECK(train->status == QN_ERR_ARG && test->status == QN_ERR_ARG);
+  qn_fold(table, 1, 0, 3, &train, &test);
+  QN_CHECK(train->status == QN_ERR_ARG);
+  qn_fold(table, 5, 5, 3, &train, &test);
+  QN_CHECK(train->status == QN_ERR_ARG);
+  QN_CHECK(strstr(plan.error.message, "1.5") != NULL);
+  qn_plan_release(&plan);
+}
+
 static void mistakes_are_kept_and_passed_on(void) {
   qn_plan plan;
   qn_plan_init(&plan, NULL);
@@ -196,6 +246,8 @@ int main(void) {
   KIT_RUN(filters_go_to_the_side_of_a_join_they_speak_of);
   KIT_RUN(filters_over_keys_move_below_a_reduce);
   KIT_RUN(join_columns_have_names_of_their_own);
+  KIT_RUN(an_extend_needs_all_columns_and_lets_filters_pass);
+  KIT_RUN(splits_say_what_they_are);
   KIT_RUN(mistakes_are_kept_and_passed_on);
   KIT_RUN(wrong_arguments_are_refused);
   return kit_result();
