@@ -28,7 +28,8 @@ foreach(row "xxhash xxhash.h xxhash libxxhash-dev xxhash-devel"
             "bzip2 bzlib.h bz2 libbz2-dev bzip2-devel"
             "zstd zstd.h zstd libzstd-dev libzstd-devel"
             "openblas cblas.h openblas libopenblas-dev openblas-devel"
-            "lapacke lapacke.h lapacke liblapacke-dev lapack-devel")
+            "lapacke lapacke.h lapacke liblapacke-dev lapack-devel"
+            "protobuf_c protobuf-c/protobuf-c.h protobuf-c libprotobuf-c-dev protobuf-c-devel")
   string(REPLACE " " ";" row ${row})
   list(GET row 0 name)
   list(GET row 1 header)
@@ -45,6 +46,17 @@ find_path(QN_hdf5_INCLUDE hdf5.h PATHS /usr/include/hdf5/serial NO_DEFAULT_PATH)
 find_path(QN_hdf5_INCLUDE hdf5.h)
 find_library(QN_hdf5_LIBRARY NAMES hdf5_serial hdf5)
 qn_dependency(hdf5 libhdf5-dev hdf5-devel)
+
+# ONNX's own description of its files, and what makes C of it: needed to build, not to link.
+find_file(QN_onnx_PROTO onnx/onnx.proto PATH_SUFFIXES include)
+find_program(QN_PROTOC_C protoc-c)
+mark_as_advanced(QN_onnx_PROTO QN_PROTOC_C)
+if(NOT QN_onnx_PROTO)
+  list(APPEND QN_MISSING "onnx/onnx.proto: libonnx-dev (Debian, Ubuntu) or onnx-devel (Fedora, RHEL)")
+endif()
+if(NOT QN_PROTOC_C)
+  list(APPEND QN_MISSING "protoc-c: protobuf-c-compiler (Debian, Ubuntu) or protobuf-c-compiler (Fedora, RHEL)")
+endif()
 
 if(QN_MISSING AND NOT QN_DEPENDENCIES_OPTIONAL)
   list(JOIN QN_MISSING "\n  " missing)

@@ -4,6 +4,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <quern/dataset.h>
 
 #ifdef __cplusplus
@@ -29,6 +30,8 @@ QN_API qn_dataset *qn_recommend(qn_model *model, int64_t n);
 QN_API qn_status qn_model_save(qn_model *model, const char *path);
 /// Collective. Errors: QN_ERR_IO, QN_ERR_FORMAT (no model, another version, damaged), kept by the job.
 QN_API qn_model *qn_model_load(qn_job *job, const char *path);
+/// Local. Prints what is in a model: estimator, options, features, classes, arrays and metrics. On rank 0.
+QN_API qn_status qn_model_show(qn_model *model, FILE *out);
 /// Collective. Writes the model, its steps on numeric columns included, as ONNX. QN_ERR_ARG for estimators
 /// and steps that have no counterpart there.
 QN_API qn_status qn_model_export_onnx(qn_model *model, const char *path);

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The subcommands of `quern`, one file each: each takes argc and argv from its own name on and returns the
+// The subcommands of `quern`, each takes argc and argv from its own name on and returns the
 // exit code.
 #pragma once
 
+int quern_evaluate(int argc, char **argv);
+int quern_export_onnx(int argc, char **argv);
 int quern_generate(int argc, char **argv);
 int quern_inspect(int argc, char **argv);
+int quern_model(int argc, char **argv);
 int quern_new(int argc, char **argv);
+int quern_predict(int argc, char **argv);
+int quern_search(int argc, char **argv);
+int quern_train(int argc, char **argv);

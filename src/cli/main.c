@@ -14,22 +14,28 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {.name = "evaluate", .run = quern_evaluate, .help = "judge a trained model on rows that have the label"},
+    {.name = "export-onnx", .run = quern_export_onnx, .help = "write a trained model as ONNX"},
     {.name = "generate",
      .run = quern_generate,
      .help = "write data for trying things out: quern generate movies"},
     {.name = "inspect",
      .run = quern_inspect,
      .help = "show what a staged dataset holds, check its checksums"},
+    {.name = "model", .run = quern_model, .help = "show what is in a trained model: quern model show"},
     {.name = "new", .run = quern_new, .help = "make a folder with a job to start from"},
+    {.name = "predict", .run = quern_predict, .help = "add a trained model's predictions to rows"},
+    {.name = "search", .run = quern_search, .help = "try options of an estimator, keep the best model"},
+    {.name = "train", .run = quern_train, .help = "fit a model to rows: quern train ESTIMATOR"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *out) {
   fprintf(out, "usage: quern COMMAND [ARGUMENT...]\n\nCommands:\n");
   for (int i = 0; i < N_COMMANDS; i++) {
-    fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].help);
   }
-  fprintf(out, "  %-10s %s\n\n`quern COMMAND --help` says more.\n", "version", "show the version");
+  fprintf(out, "  %-12s %s\n\n`quern COMMAND --help` says more.\n", "version", "show the version");
 }
 
 int main(int argc, char **argv) {

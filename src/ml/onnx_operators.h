@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// How estimators look as ONNX. Each takes the features as tensor `x` [N, n_columns].
+#pragma once
+#include "ml/model_state.h"
+#include "ml/onnx_graph.h"
+
+/// Outputs "label" and "probabilities" from a tensor [N, n_classes] of probabilities, or of margins.
+qn_status qn_onnx_classes(qn_onnx_graph *graph, const qn_model *model, const char *scores, qn_error *err);
+/// The same from a tensor [N, 1], the margin of the second class, or [N, n_classes], put through a sigmoid or
+/// softmax.
+qn_status qn_onnx_link(qn_onnx_graph *graph, const qn_model *model, const char *margins, qn_error *err);
+qn_status qn_onnx_bayes(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
+qn_status qn_onnx_trees(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: Apache-2.0
+// Candidates side by side. The rows are read and turned into numbers once, every rank gets all of them, and
+// groups of ranks fit and judge candidates on their own. Folds are drawn from the numbers of rows, so they
+// are the same on any number of ranks. Features and classes are fitted once, on all rows.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "exec/job_state.h"
+#include "ml/metrics.h"
+#include "ml/search.h"
+
+enum { JUDGED_ROWS = 1024 };
+
+// All rows, on this rank.
+typedef struct all_rows {
+  int64_t n;
+  int n_columns;
+  qn_buffer x, y, w; // float64; w empty: all 1
+} all_rows;
+
+typedef struct group_search {
+  qn_trials *trials;
+  qn_model *pattern; // features, classes and label of all candidates; its job owns it
+  all_rows rows;
+  bool is_exact;
+  int n_parts;
+  int fold;       // that `train` leaves out; -1: none yet
+  qn_rows *train; // of the group
+  int64_t *test;  // numbers of rows
+  int64_t n_test;
+} group_search;
+
+int qn_fold_of_row(int64_t row, int n_parts, uint64_t seed) {
+  return qn_hash_to_range(qn_hash_mix(qn_hash_combine(seed + 0x5f0d, (uint64_t)row)), n_parts);
+}
+
+// --- The rows of all ranks on each of them
+// -------------------------------------------------------------------------
+
+static qn_status gather_part(qn_comm *comm, const double *values, int64_t n, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  int64_t *sizes = qn_memory_alloc((int64_t)sizeof *sizes * qn_comm_size(comm));
+
+  QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory for %d sizes", qn_comm_size(comm));
+  QN_TRY(qn_comm_gather(comm, values, n * (int64_t)sizeof *values, out, sizes, err));
+
+done:
+  qn_memory_free(sizes);
+  return status;
+}
+
+static qn_status gather_rows(qn_comm *comm, const qn_rows *rows, all_rows *out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer wide = {0};
+  const double *x = rows->x;
+
+  if (rows->is_float32) {
+    QN_TRY(qn_buffer_reserve(&wide, rows->n_local * rows->n_columns * (int64_t)sizeof(double), err));
+    double *to = (double *)wide.data;
+    for (int64_t i = 0; i < rows->n_local * rows->n_columns; i++) {
+      to[i] = (double)rows->x32[i];
+    }
+    x = to;
+  }
+  QN_TRY(gather_part(comm, x, rows->n_local * rows->n_columns, &out->x, err));
+  QN_TRY(gather_part(comm, rows->y, rows->n_local, &out->y, err));
+  if (rows->w != NULL || rows->total_weight != (double)rows->n_total) {
+    QN_TRY(gather_part(comm, rows->w, rows->w == NULL ? 0 : rows->n_local, &out->w, err));
+  }
+  out->n = rows->n_total;
+  out->n_columns = rows->n_columns;
+
+done:
+  qn_buffer_release(&wide);
+  return status;
+}
+
+static void release_rows(all_rows *rows) {
+  qn_buffer_release(&rows->x);
+  qn_buffer_release(&rows->y);
+  qn_buffer_release(&rows->w);
+}
+
+// --- One fold
+// ------------------------------------------------------------------------------------------------------
+
+static void copy_row(const all_rows *from, int64_t row, double *x, double *y, double *w, int64_t at) {
+  const int64_t n_columns = from->n_columns;
+
+  memcpy(x + at * n_columns, (const double *)from->x.data + row * n_columns,
+         (size_t)n_columns * sizeof(double));
+  if (y != NULL) {
+    y[at] = ((const double *)from->y.data)[row];
+  }
+  if (w != NULL) {
+    w[at] = ((const double *)from->w.data)[row];
+  }
+}
+
+// The rows to train on for a fold, and which are left out.
+static qn_status take_fold(group_search *search, qn_comm *comm, int fold, qn_error *err) {
+  qn_status status = QN_OK;
+  const all_rows *all = &search->rows;
+  const uint64_t seed = search->trials->how->seed;
+  const bool has_weights = all->w.size > 0;
+  int64_t n_train = 0;
+
+  qn_rows_free(search->train);
+  search->train = NULL;
+  search->fold = -1;
+  search->n_test = 0;
+  double *x = qn_memory_alloc(all->x.size);
+  double *y = qn_memory_alloc(all->y.size);
+  double *w = has_weights ? qn_memory_alloc(all->w.size) : NULL;
+  QN_REQUIRE(x != NULL && y != NULL && (w != NULL || !has_weights), err, QN_ERR_MEMORY,
+             "no memory for a fold of %lld rows", (long long)all->n);
+  for (int64_t row = 0; row < all->n; row++) {
+    if (qn_fold_of_row(row, search->n_parts, seed) == fold) {
+      search->test[search->n_test++] = row;
+    } else {
+      copy_row(all, row, x, y, w, n_train++);
+    }
+  }
+  QN_REQUIRE(n_train > 0 && search->n_test > 0, err, QN_ERR_VALUE, "%lld rows are too few for %d folds",
+             (long long)all->n, search->n_parts);
+  const qn_rows_source source = {.n_total = n_train,
+                                 .n_columns = all->n_columns,
+                                 .x = x,
+                                 .y = y,
+                                 .w = w,
+                                 .n_lanes = search->is_exact ? search->trials->estimator->exact_lanes : 0,
+                                 .is_exact = search->is_exact,
+                                 .is_float32 = search->trials->how->float32};
+  QN_TRY(qn_rows_from_memory(comm, &source, &search->train, err));
+  search->fold = fold;
+
+done:
+  qn_memory_free(x);
+  qn_memory_free(y);
+  qn_memory_free(w);
+  return status;
+}
+
+// --- Judging
+// -------------------------------------------------------------------------------------------------------
+
+// What is kept of each row of the fold: an entry of the confusion, and behind it the score; or label and
+// prediction.
+enum { CLASS_WIDTH = QN_CONFUSION_WIDTH + 1, NUMBER_WIDTH = 2 };
+
+static qn_status keep_outputs(const qn_model *model, const qn_row_block *block, const double *outputs,
+                              qn_buffer *kept, qn_error *err) {
+  qn_status status = QN_OK;
+  const int n = model->classes.n;
+
+  for (int64_t row = 0; row < block->n_rows; row++) {
+    if (n == 0) {
+      const double entry[NUMBER_WIDTH] = {block->y[row], outputs[row]};
+      QN_TRY(qn_buffer_append(kept, entry, sizeof entry, err));
+    } else {
+      const qn_row_score score =
+          qn_score_classes(outputs + row * n, n, model->estimator->has_margins, block->y[row]);
+      const double entry[CLASS_WIDTH] = {block->y[row], score.prediction, 1, score.loss, score.score};
+      QN_TRY(qn_buffer_append(kept, entry, sizeof entry, err));
+    }
+  }
+
+done:
+  return status;
+}
+
+// This rank's share of the rows that were left out.
+static qn_status judge_share(const group_search *search, qn_comm *comm, const qn_model *model,
+                             qn_buffer *kept, qn_error *err) {
+  qn_status status = QN_OK;
+  const int n_columns = search->rows.n_columns;
+  const int n_outputs = model->classes.n > 0 ? model->classes.n : 1;
+  const int64_t first = search->n_test * qn_comm_rank(comm) / qn_comm_size(comm);
+  const int64_t end = search->n_test * (qn_comm_rank(comm) + 1) / qn_comm_size(comm);
+  double *x = qn_memory_alloc((int64_t)sizeof *x * JUDGED_ROWS * n_columns);
+  double *y = qn_memory_alloc((int64_t)sizeof *y * JUDGED_ROWS);
+  double *outputs = qn_memory_alloc((int64_t)sizeof *outputs * JUDGED_ROWS * n_outputs);
+
+  QN_REQUIRE(x != NULL && y != NULL && outputs != NULL, err, QN_ERR_MEMORY, "no memory to judge a candidate");
+  for (int64_t at = first; at < end;) {
+    qn_row_block block = {.n_columns = n_columns, .x = x, .y = y};
+    for (; block.n_rows < JUDGED_ROWS && at < end; at++) {
+      copy_row(&search->rows, search->test[at], x, y, NULL, block.n_rows++);
+    }
+    QN_TRY(model->estimator->predict(model, &block, outputs, err));
+    QN_TRY(keep_outputs(model, &block, outputs, kept, err));
+  }
+
+done:
+  qn_memory_free(x);
+  qn_memory_free(y);
+  qn_memory_free(outputs);
+  return status;
+}
+
+static int compare_scores(const void *a, const void *b) {
+  const double x = ((const double *)a)[QN_CONFUSION_WIDTH];
+  const double y = ((const double *)b)[QN_CONFUSION_WIDTH];
+  return (x > y) - (x < y);
+}
+
+// The share of pairs of a row of each class in right order; equal scores count half. Sorts the rows.
+static double area_under_curve(double *rows, int64_t n) {
+  double n_positive = 0;
+  double n_negative = 0;
+  double pairs = 0;
+
+  qsort(rows, (size_t)n, CLASS_WIDTH * sizeof *rows, compare_scores);
+  for (int64_t i = 0; i < n;) {
+    double positive = 0;
+    double negative = 0;
+    const double score = rows[i * CLASS_WIDTH + QN_CONFUSION_WIDTH];
+    for (; i < n && rows[i * CLASS_WIDTH + QN_CONFUSION_WIDTH] == score; i++) {
+      positive += rows[i * CLASS_WIDTH] > 0;
+      negative += !(rows[i * CLASS_WIDTH] > 0);
+    }
+    pairs += positive * (n_negative + negative / 2);
+    n_positive += positive;
+    n_negative += negative;
+  }
+  return pairs / (n_positive * n_negative);
+}
+
+static qn_status metrics_of_classes(const qn_model *model, double *rows, int64_t n, qn_metrics *out,
+                                    qn_error *err) {
+  qn_status status = QN_OK;
+  const double auc = model->classes.n == 2 ? area_under_curve(rows, n) : NAN;
+
+  for (int64_t i = 0; i < n; i++) { // closes the gaps of the scores
+    memmove(rows + i * QN_CONFUSION_WIDTH, rows + i * CLASS_WIDTH, QN_CONFUSION_WIDTH * sizeof *rows);
+  }
+  QN_TRY(qn_metrics_of_confusion(rows, n, model->classes.n, model->estimator->has_margins, out, err));
+  if (isfinite(auc)) {
+    qn_metrics_add(out, "auc", auc);
+  }
+
+done:
+  return status;
+}
+
+static void metrics_of_numbers(const double *rows, int64_t n, qn_metrics *out) {
+  double mean = 0;
+  double squares = 0;
+  double absolute = 0;
+  double spread = 0;
+
+  for (int64_t i = 0; i < n; i++) {
+    mean += rows[i * NUMBER_WIDTH] / (double)n;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    const double error = rows[i * NUMBER_WIDTH + 1] - rows[i * NUMBER_WIDTH];
+    squares += error * error;
+    absolute += fabs(error);
+    spread += (rows[i * NUMBER_WIDTH] - mean) * (rows[i * NUMBER_WIDTH] - mean);
+  }
+  qn_metrics_of_numbers(n, squares, absolute, spread, out);
+}
+
+static qn_status judge(const group_search *search, qn_comm *comm, const qn_model *model, qn_metrics *out,
+                       qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer kept = {0};
+  qn_buffer all = {0};
+
+  QN_TRY(judge_share(search, comm, model, &kept, err));
+  QN_TRY(gather_part(comm, (const double *)kept.data, kept.size / (int64_t)sizeof(double), &all, err));
+  if (model->classes.n > 0) {
+    QN_TRY(metrics_of_classes(model, (double *)all.data, search->n_test, out, err));
+  } else {
+    metrics_of_numbers((const double *)all.data, search->n_test, out);
+  }
+
+done:
+  qn_buffer_release(&kept);
+  qn_buffer_release(&all);
+  return status;
+}
+
+// --- A task
+// --------------------------------------------------------------------------------------------------------
+
+// An empty model with the candidate's options; features and classes are the pattern's.
+static qn_status make_model(const group_search *search, const char *text, qn_model **out, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_trials *trials = search->trials;
+  qn_model *model = NULL;
+
+  QN_TRY(qn_model_alloc(trials->data->plan->job, trials->estimator, &model, err));
+  QN_TRY(qn_settings_parse(trials->estimator, text, &model->arena, model->options, err));
+  model->label = search->pattern->label;
+  model->features = search->pattern->features;
+  model->classes = search->pattern->classes;
+  model->n_rows = search->train->n_total;
+  model->seed = trials->how->seed;
+  model->is_float32 = trials->how->float32;
+  *out = model;
+  model = NULL;
+
+done:
+  qn_model_free(model);
+  return status;
+}
+
+static void free_model(qn_model *model) {
+  if (model != NULL) { // what is the pattern's stays
+    model->features = NULL;
+    model->classes = (qn_classes){0};
+    qn_model_free(model);
+  }
+}
+
+// Each step is a run of the group.
+static qn_status try_candidate(group_search *search, qn_comm *comm, const char *text, qn_metrics *out,
+                               qn_error *err) {
+  qn_status status = QN_OK;
+  qn_model *model = NULL;
+  qn_training how = *search->trials->how;
+
+  how.checkpoint = NULL;
+  QN_TRY(qn_comm_agree(comm, make_model(search, text, &model, err), err));
+  QN_TRY(qn_fit_rows(model, comm, &how, NULL, search->train, true, err));
+  QN_TRY(qn_comm_agree(comm, judge(search, comm, model, out, err), err));
+
+done:
+  free_model(model);
+  return status;
+}
+
+static qn_status do_task(group_search *search, qn_comm *comm, int64_t task, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_trials *trials = search->trials;
+  const int64_t n = trials->candidates.n;
+  const char *text = trials->candidates.texts[task % n];
+  qn_trial trial = {.task = task};
+  const int64_t start = qn_clock_ns();
+
+  if (search->fold != (int)(task / n)) {
+    QN_TRY(qn_comm_agree(comm, take_fold(search, comm, (int)(task / n), err), err));
+  }
+  status = try_candidate(search, comm, text, &trial.metrics, err);
+  if (status != QN_OK && err != NULL) {
+    const qn_error inner = *err;
+    status = qn_fail(err, status, "candidate '%s': %.900s", text, inner.message);
+  }
+  QN_TRY(status);
+  trial.seconds = 1e-9 * (double)(qn_clock_ns() - start);
+  if (qn_comm_rank(comm) == 0) {
+    QN_TRY(qn_buffer_append(&trials->done, &trial, sizeof trial, err));
+  }
+
+done:
+  return status;
+}
+
+// Group g of n does tasks g, g + n, ...: neighbours are alike in the time they take.
+static qn_status do_tasks(group_search *search, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_comm *world = search->trials->data->plan->job->comm;
+  qn_comm *group = NULL;
+  const int64_t n_tasks = search->trials->candidates.n * search->trials->folds;
+  const int n_ranks = qn_comm_size(world);
+  const int64_t n_groups = n_tasks < n_ranks ? n_tasks : n_ranks;
+  const int64_t own = qn_comm_rank(world) * n_groups / n_ranks;
+
+  QN_TRY(qn_comm_split(world, (int)own, &group, err));
+  for (int64_t task = own; task < n_tasks; task += n_groups) {
+    QN_TRY(do_task(search, group, task, err));
+  }
+
+done:
+  qn_comm_close(group);
+  return status;
+}
+
+static qn_status share_results(qn_trials *trials, qn_comm *comm, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer all = {0};
+  int64_t *sizes = qn_memory_alloc((int64_t)sizeof *sizes * qn_comm_size(comm));
+
+  QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory for %d sizes", qn_comm_size(comm));
+  QN_TRY(qn_comm_gather(comm, trials->done.data, trials->done.size, &all, sizes, err));
+  qn_buffer_release(&trials->done);
+  qn_buffer_move(&all, &trials->done);
+
+done:
+  qn_memory_free(sizes);
+  qn_buffer_release(&all);
+  return status;
+}
+
+// --- All together
+// ---------------------------------------------------------------------------------------------------
+
+// The task is the same for all candidates, and one that is judged row by row.
+static bool is_suitable(const qn_trials *trials, void *room) {
+  const qn_estimator *estimator = trials->estimator;
+  qn_arena arena = {0};
+  bool is_good = !estimator->loads_itself && trials->how->label != NULL;
+  qn_task first = QN_TASK_ROWS;
+
+  for (int64_t c = 0; c < trials->candidates.n && is_good; c++) {
+    is_good = qn_settings_parse(estimator, trials->candidates.texts[c], &arena, room, NULL) == QN_OK;
+    const qn_task task = is_good ? estimator->task(room) : QN_TASK_ROWS;
+    first = c == 0 ? task : first;
+    is_good = task == first && (task == QN_TASK_NUMBER || task == QN_TASK_CLASS);
+  }
+  qn_arena_release(&arena);
+  return is_good;
+}
+
+// Rows beside a fold of them, and what is made of that.
+static bool has_room(const qn_rows *rows) {
+  const double bytes = 8.0 * (double)rows->n_total * (rows->n_columns + 2);
+  const int64_t budget = qn_memory_budget();
+  return budget <= 0 || 3.5 * bytes < (double)(budget - qn_memory_used());
+}
+
+static qn_status search_rows(group_search *search, const qn_rows *rows, bool *is_done, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_comm *world = search->trials->data->plan->job->comm;
+  int64_t can = has_room(rows);
+
+  QN_TRY(qn_comm_agree(world, qn_comm_reduce_int64(world, QN_MIN, &can, 1, err), err));
+  if (can == 0) {
+    goto done;
+  }
+  QN_TRY(qn_comm_agree(world, gather_rows(world, rows, &search->rows, err), err));
+  search->test = qn_memory_alloc((int64_t)sizeof *search->test * search->rows.n);
+  status = search->test == NULL ? qn_fail(err, QN_ERR_MEMORY, "no memory for a search") : QN_OK;
+  QN_TRY(qn_comm_agree(world, status, err));
+  QN_TRY(qn_comm_agree(world, do_tasks(search, err), err));
+  QN_TRY(qn_comm_agree(world, share_results(search->trials, world, err), err));
+  *is_done = true;
+
+done:
+  return status;
+}
+
+qn_status qn_trials_run_groups(qn_trials *trials, bool *is_done, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_estimator *estimator = trials->estimator;
+  qn_arena arena = {0};
+  qn_rows *rows = NULL;
+  qn_training how = *trials->how;
+  group_search search = {.trials = trials,
+                         .is_exact = trials->how->exact,
+                         .n_parts = trials->folds == 1 ? 5 : trials->folds,
+                         .fold = -1};
+
+  *is_done = false;
+  how.checkpoint = NULL;
+  void *options = qn_arena_alloc(&arena, (int64_t)estimator->options_size);
+  QN_REQUIRE(options != NULL, err, QN_ERR_MEMORY, "no memory for options");
+  if (!is_suitable(trials, options)) {
+    goto done;
+  }
+  QN_TRY(qn_settings_parse(estimator, trials->candidates.texts[0], &arena, options, err));
+  QN_TRY(qn_fit_prepare(trials->data, estimator, &how, options, &search.pattern, &rows, err));
+  if (rows != NULL && !rows->is_sparse) {
+    QN_TRY(search_rows(&search, rows, is_done, err));
+  }
+
+done:
+  qn_rows_free(rows);
+  qn_rows_free(search.train);
+  qn_memory_free(search.test);
+  release_rows(&search.rows);
+  qn_arena_release(&arena);
+  return status;
+}
