@@ -79,7 +79,7 @@ static json_t *step_to_json(const qn_step *step) {
   if (step->shifts != NULL) {
     json_object_set_new(object, "shift", numbers_to_json(step->shifts, step->n_outputs));
   }
-  if (step->scales != NULL) {
+  if (step->kind == QN_STEP_STANDARDISE || step->kind == QN_STEP_MIN_MAX) {
     json_object_set_new(object, "scale", numbers_to_json(step->scales, step->n_outputs));
   }
   if (step->edges != NULL) {

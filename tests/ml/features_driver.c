@@ -75,6 +75,18 @@ done:
   return status;
 }
 
+// What training does: batches as they come, which know what files and rows they are.
+static qn_status check_batch(const qn_batch *in, qn_appender *out, void *ctx) {
+  const qn_features *features = ctx;
+  qn_error err = {0};
+  const int64_t n = qn_batch_n_rows(in) * qn_features_n_columns(features);
+  double *numbers = malloc((size_t)(n + 1) * sizeof *numbers);
+  const qn_status status = qn_features_dense(features, in, numbers, NULL, &err);
+  free(numbers);
+  qn_append_int64(out, qn_batch_n_rows(in));
+  return status == QN_OK ? QN_OK : qn_appender_fail(out, "%s", err.message);
+}
+
 static void print_names(qn_job *job, const qn_features *features) {
   printf("%d\t%s\n", qn_features_n_columns(features), qn_features_is_sparse(features) ? "sparse" : "dense");
   for (int j = 0; j < qn_features_n_columns(features); j++) {
@@ -96,7 +108,12 @@ static qn_status print_rows(qn_job *job, const qn_features *features, qn_dataset
   qn_batch *inputs = NULL;
   bool *is_bad = NULL;
 
-  QN_TRY(qn_collect(qn_features_inputs(features, data, NULL), &inputs));
+  qn_dataset *rows = qn_features_inputs(features, data, NULL);
+  if (qn_job_option(job, "mark") == NULL) {
+    int64_t n_batches = 0;
+    QN_TRY(qn_count(qn_map(rows, check_batch, (void *)(uintptr_t)features, "n int64"), &n_batches));
+  }
+  QN_TRY(qn_collect(rows, &inputs));
   if (qn_job_rank(job) == 0) {
     if (qn_job_option(job, "mark") != NULL) {
       is_bad = malloc((size_t)qn_batch_n_rows(inputs) + 1);
