@@ -9,6 +9,8 @@
 #include "exec/job_state.h"
 #include "exec/record_totals.h"
 
+enum { LONGEST_TEXT = 100 }; // of a node's arguments, in a line for people
+
 static const double UNEVEN = 1.2; // maximum over mean that is worth a word
 enum { MANY_ROWS = 100000 };      // of the mean rank, for that
 static const double NS_PER_SECOND = 1e9;
@@ -161,12 +163,13 @@ void qn_record_print_notes(const qn_record *record, const qn_record_totals *tota
   if (spilling != NULL) {
     fprintf(out, "%s: ", name);
     qn_print_bytes(out, spilled);
-    fprintf(out, " spilled to scratch, most by '%s%s%s'\n", spilling->name, spilling->node != NULL ? " " : "",
+    fprintf(out, " spilled to scratch, most by '%s%s%.*s'\n", spilling->name,
+            spilling->node != NULL ? " " : "", LONGEST_TEXT,
             spilling->node != NULL ? spilling->node->text : "");
   }
   if (uneven != NULL) {
-    fprintf(out, "%s: rank %lld had %.2f times the mean rows of '%s%s%s'\n", name,
+    fprintf(out, "%s: rank %lld had %.2f times the mean rows of '%s%s%.*s'\n", name,
             (long long)totals->max_rank[uneven_at + QN_COUNT_ROWS], worst, uneven->name,
-            uneven->node != NULL ? " " : "", uneven->node != NULL ? uneven->node->text : "");
+            uneven->node != NULL ? " " : "", LONGEST_TEXT, uneven->node != NULL ? uneven->node->text : "");
   }
 }
