@@ -27,6 +27,7 @@ typedef struct movie_world {
   uint64_t seed;
   int64_t n_users, n_titles;
   double noise;
+  bool is_unrounded;
 } movie_world;
 
 // One stream of random numbers per (seed, kind, item).
@@ -143,9 +144,10 @@ static qn_status make_ratings(int64_t first_row, int64_t n_rows, qn_appender *ou
     const int64_t title = choose_title(world, &stream, taste, &part);
     const double value = 3.4 + bias + part + world->noise * normal(&stream);
     const double rounded = floor(value * 2 + 0.5) / 2; // half stars
+    const double stars = rounded < 0.5 ? 0.5 : rounded > 5 ? 5 : rounded;
     qn_append_int64(out, user + 1);
     qn_append_int64(out, title + 1);
-    qn_append_float64(out, rounded < 0.5 ? 0.5 : rounded > 5 ? 5 : rounded);
+    qn_append_float64(out, world->is_unrounded ? value : stars);
     qn_append_int64(out, event_time(&stream));
   }
   return QN_OK;
@@ -192,6 +194,7 @@ static int generate_movies(int argc, char **argv) {
        .argument = "S",
        .fallback = "0.7",
        .help = "standard deviation of a rating's chance part"},
+      {.name = "unrounded", .help = "ratings as planted: not half stars from 0.5 to 5"},
       {.name = "seed", .argument = "N", .fallback = "1", .help = "other seeds make other worlds"},
       {.name = NULL},
   };
@@ -204,7 +207,8 @@ static int generate_movies(int argc, char **argv) {
   const int64_t n_events = qn_job_option_int64(job, "events", 1, 1000000000000);
   movie_world world = {.seed = (uint64_t)qn_job_option_int64(job, "seed", 0, 1000000000000),
                        .n_users = n_events / 100 + 1,
-                       .noise = qn_job_option_float64(job, "noise", 0, 100)};
+                       .noise = qn_job_option_float64(job, "noise", 0, 100),
+                       .is_unrounded = qn_job_option(job, "unrounded") != NULL};
 
   if (qn_job_option(job, "users") != NULL) {
     world.n_users = qn_job_option_int64(job, "users", 1, 1000000000000);

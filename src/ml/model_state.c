@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "column/batch.h"
 #include "exec/job_state.h"
+#include "ml/als.h"
 #include "ml/estimator.h"
 
 qn_status qn_model_alloc(qn_job *job, const qn_estimator *estimator, qn_model **out, qn_error *err) {
@@ -46,6 +47,7 @@ done:
 
 void qn_model_free(qn_model *model) {
   if (model != NULL) {
+    qn_als_lookup_free(model->als_lookup);
     qn_features_free(model->features);
     qn_classes_release(&model->classes);
     qn_arrays_release(&model->arrays);

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "exec/job_state.h"
+#include "ml/als.h"
 #include "ml/estimator.h"
 #include "plan/plan.h"
 
@@ -263,6 +264,9 @@ QN_API qn_dataset *qn_predict(qn_dataset *data, qn_model *model) {
 
   if (data == NULL || data->status != QN_OK) {
     return data;
+  }
+  if (model != NULL && model->estimator->task(model->options) == QN_TASK_RATING) {
+    return qn_als_predict(data, model);
   }
   const qn_status status = model == NULL ? qn_fail(&err, QN_ERR_ARG, "predict: there is no model")
                                          : make_prediction(data, model, &out, &err);
