@@ -50,8 +50,9 @@ typedef struct qn_metrics {
 
 /// Collective, runs. Judges the model on rows that have the label. Regression: rmse, mae, r2. Classes:
 /// accuracy, log_loss, auc (two classes), precision, recall, f1 (of the second class; macro averages with
-/// more). Clusters: inertia, silhouette (of a sample). pca: explained_variance. als: rmse, mae, and ndcg and
-/// recall at 10. `confusion` (may be NULL) gets for classes a dataset "label, prediction, n int64".
+/// more). Clusters: inertia, silhouette (of a sample). pca: explained_variance. als: rmse, mae (explicit),
+/// and ndcg and recall at 10: of what is recommended (never a pair of the training data) among the rows.
+/// `confusion` (may be NULL) gets for classes a dataset "label, prediction, n int64".
 QN_API qn_status qn_evaluate(qn_dataset *data, qn_model *model, qn_metrics *out, qn_dataset **confusion);
 /// Local. The value of a metric; NaN if there is none of that name.
 QN_API double qn_metric(const qn_metrics *metrics, const char *name);

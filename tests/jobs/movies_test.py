@@ -9,10 +9,11 @@ import sys
 
 import duckdb
 
-from job_kit import (RANKS, ROOT, difference, files_below, make_ratings, ratings_folder, read, read_csv, run,
-                     run_tests, succeeds, table, write)
+from job_kit import (RANKS, ROOT, Skipped, difference, files_below, make_ratings, ratings_folder, read, read_csv, run,
+                     run_tests, shared_data, succeeds, table, write)
 
 RESULTS = ["popular.csv", "genres.csv", "activity.csv", "pairs.csv"]
+LEARNED = ["metrics.csv", "recommendations.csv", "recommender.h5"]
 TABLES = """
 create table all_ratings as select * from read_csv('{folder}/ratings.csv', header = true, delim = ',',
   columns = {{'userId': 'bigint', 'movieId': 'bigint', 'rating': 'double', 'timestamp': 'bigint'}});
@@ -74,7 +75,7 @@ def equals_duckdb(folder):
         output = os.path.join(folder, f"out-{n_ranks}")
         done = succeeds(movies(n_ranks, data, output))
         check_against_duckdb(data, output)
-        assert sorted(os.listdir(output)) == sorted(RESULTS + ["ratings", "rejects.csv"]), os.listdir(output)
+        assert sorted(os.listdir(output)) == sorted(RESULTS + LEARNED + ["ratings", "rejects.csv"]), os.listdir(output)
         assert "Popular titles" in done.stdout and "pairs.csv" in done.stdout, done.stdout
         assert len(read_csv(os.path.join(output, "rejects.csv"))[1]) == 0
 
@@ -99,8 +100,8 @@ def is_the_same_on_any_number_of_ranks(folder):
     for n_ranks in RANKS:
         output = os.path.join(folder, f"out-{n_ranks}")
         succeeds(movies(n_ranks, data, output))
-        results[n_ranks] = {name: read(os.path.join(output, name)) for name in RESULTS}
-        for name in RESULTS:
+        results[n_ranks] = {name: read(os.path.join(output, name)) for name in RESULTS + LEARNED}
+        for name in RESULTS + LEARNED:
             assert results[n_ranks][name] == results[RANKS[0]][name], f"{name} on {n_ranks} ranks is another"
 
 
@@ -183,7 +184,39 @@ def a_second_run_replaces_the_first(folder):
     first = {name: read(os.path.join(output, name)) for name in RESULTS}
     succeeds(movies(2, data, output))
     assert first == {name: read(os.path.join(output, name)) for name in RESULTS}
-    assert sorted(os.listdir(output)) == sorted(RESULTS + ["ratings", "rejects.csv"]), sorted(files_below(output))
+    assert sorted(os.listdir(output)) == sorted(RESULTS + LEARNED + ["ratings", "rejects.csv"]), sorted(files_below(output))
+
+
+def recommendations_beat_what_all_watch(folder):
+    if shared_data("ratings/movielens-small") is None:
+        raise Skipped("made ratings are of titles that all watch alike")
+    output = os.path.join(folder, "out")
+    succeeds(movies(2, shared_data("ratings/movielens-small"), output))
+    for row in table(os.path.join(output, "metrics.csv")):
+        found, baseline = float(row["recommender"]), float(row["baseline"])
+        assert found < 0.9 * baseline if row["metric"] == "rmse" else found > 1.5 * baseline, row
+
+
+def titles_are_recommended(folder):
+    """Ratings are predicted better than by means of titles; nobody gets a title that she has rated."""
+    made = os.path.join(folder, "made")
+    succeeds(run(2, "bin/quern", "generate", "movies", "--events", "60000", "--users", "400", "--titles", "300",
+                 "--output", made))
+    output = os.path.join(folder, "out")
+    done = succeeds(movies(2, made, output, "--factors", "8", "--iterations", "10"))
+    assert "ndcg at 10" in done.stdout and "recommender.h5" in done.stdout, done.stdout
+    metrics = {row["metric"]: row for row in table(os.path.join(output, "metrics.csv"))}
+    assert list(metrics) == ["ndcg at 10", "recall at 10", "rmse"], metrics
+    found, means = (float(metrics["rmse"][name]) for name in ("recommender", "baseline"))
+    assert found < 0.9 * means, metrics["rmse"]
+    rated = {(row["userId"], row["movieId"]) for row in table(os.path.join(made, "ratings.csv"))}
+    titles = {row["movieId"]: row["title"] for row in table(os.path.join(made, "movies.csv"))}
+    ranks = {}
+    for row in table(os.path.join(output, "recommendations.csv")):
+        assert (row["user_id"], row["movie_id"]) not in rated and row["title"] == titles[row["movie_id"]], row
+        ranks.setdefault(row["user_id"], []).append(int(row["rank"]))
+    assert set(ranks) == {user for user, _ in rated}, f"{len(ranks)} users"
+    assert all(found == list(range(1, 11)) for found in ranks.values()), "not ten titles each"
 
 
 def no_ratings_give_headers(folder):
@@ -193,9 +226,11 @@ def no_ratings_give_headers(folder):
     succeeds(movies(3, folder, output))
     for name in RESULTS:
         assert read(os.path.join(output, name)).count(b"\n") == 1, name
+    assert not any(os.path.exists(os.path.join(output, name)) for name in LEARNED), os.listdir(output)
 
 
 if __name__ == "__main__":
     sys.exit(run_tests([equals_duckdb, equals_duckdb_with_other_options, little_memory_changes_nothing,
                         is_the_same_on_any_number_of_ranks, malformed_rows_are_set_aside, an_open_quote_is_set_aside,
-                        staged_ratings_open_in_h5py, a_second_run_replaces_the_first, no_ratings_give_headers]))
+                        staged_ratings_open_in_h5py, a_second_run_replaces_the_first, titles_are_recommended,
+                        recommendations_beat_what_all_watch, no_ratings_give_headers]))
