@@ -8,10 +8,10 @@
 #include "comm/comm_state.h"
 
 const char *qn_collective_name(int64_t value) {
-  static const char *const names[] = {"an unknown operation", "a reduction", "a gather", "a broadcast",
-                                      "a sum"};
+  static const char *const names[] = {"an unknown operation", "a reduction", "a gather",
+                                      "a broadcast",          "a sum",       "a sum of slices"};
   const int64_t operation = value & 0xff;
-  return names[operation <= QN_COLLECTIVE_SUM ? operation : 0];
+  return names[operation <= QN_COLLECTIVE_SLICES ? operation : 0];
 }
 
 // The piece of this step from a rank, or NULL if it has not come.

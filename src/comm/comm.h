@@ -79,6 +79,9 @@ typedef struct qn_comm_sum qn_comm_sum;
 qn_status qn_comm_sum_start(qn_comm *comm, qn_type type, void *values, int64_t n, qn_comm_sum **out,
                             qn_error *err);
 qn_status qn_comm_sum_finish(qn_comm_sum *sum, qn_error *err);
+/// Collective, inside a run. Rank r gets the sums over ranks of values [starts[r], starts[r + 1]), in place;
+/// what becomes of the others is not said. starts [n_ranks + 1] is the same everywhere.
+qn_status qn_comm_sum_slices_int64(qn_comm *comm, int64_t *values, const int64_t *starts, qn_error *err);
 
 /// Collective, in no run. A communicator of the ranks that give the same color, in their order, for runs of
 /// their own side by side. Close it with qn_comm_close() before `comm`. A failure in it stops its ranks only;

@@ -125,6 +125,7 @@ typedef enum {
   QN_COLLECTIVE_GATHER,
   QN_COLLECTIVE_BROADCAST,
   QN_COLLECTIVE_SUM, // and the rest of the value says which part of it
+  QN_COLLECTIVE_SLICES,
 } qn_collective;
 /// "a reduction", for messages.
 const char *qn_collective_name(int64_t value);

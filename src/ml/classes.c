@@ -148,24 +148,28 @@ char *qn_classes_name(const qn_classes *classes, int number) {
 
 qn_status qn_classes_put(const qn_classes *classes, qn_arrays *arrays, qn_error *err) {
   qn_status status = QN_OK;
-  qn_buffer texts = {0};
+  qn_buffer text = {0};
+  void *words = NULL;
 
   if (classes->n == 0) {
     goto done;
   }
   for (int i = 0; i < classes->n; i++) {
-    QN_TRY(qn_value_print(&classes->values->columns[0], i, &texts, err));
-    QN_TRY(qn_buffer_append(&texts, "", 1, err));
+    QN_TRY(qn_value_print(&classes->values->columns[0], i, &text, err));
+    QN_TRY(qn_buffer_append(&text, "\n", 1, err));
   }
+  QN_TRY(qn_buffer_terminate(&text, err));
   QN_TRY(qn_arrays_put_text(arrays, "class_type", qn_type_name(classes->type), err));
-  QN_TRY(qn_arrays_put(arrays, "class_names", QN_BOOL, texts.size, texts.data, err));
-  QN_TRY(qn_buffer_terminate(&texts, err));
-  texts.size = 0;
-  QN_TRY(qn_wire_encode(classes->values, &texts, err));
-  QN_TRY(qn_arrays_put(arrays, "class_batch", QN_BOOL, texts.size, texts.data, err));
+  QN_TRY(qn_arrays_put_text(arrays, "class_names", (const char *)text.data, err)); // for other readers
+  text.size = 0;
+  QN_TRY(qn_wire_encode(classes->values, &text, err));
+  const int64_t n_words = (text.size + 7) / 8;
+  QN_TRY(qn_arrays_new(arrays, "class_batch", QN_INT64, 1, &n_words, &words, err));
+  memset(words, 0, (size_t)n_words * 8);
+  memcpy(words, text.data, (size_t)text.size);
 
 done:
-  qn_buffer_release(&texts);
+  qn_buffer_release(&text);
   return status;
 }
 
@@ -184,8 +188,8 @@ qn_status qn_classes_get(const qn_arrays *arrays, qn_classes *out, qn_error *err
   }
   snprintf(schema_text, sizeof schema_text, "label %.32s", type);
   QN_TRY(qn_schema_parse(schema_text, &schema, err));
-  QN_TRY(qn_arrays_get(arrays, "class_batch", QN_BOOL, 1, &any, &data, err));
-  QN_TRY(qn_buffer_append(&bytes, data, qn_arrays_find(arrays, "class_batch")->dims[0], err));
+  QN_TRY(qn_arrays_get(arrays, "class_batch", QN_INT64, 1, &any, &data, err));
+  QN_TRY(qn_buffer_append(&bytes, data, qn_arrays_find(arrays, "class_batch")->dims[0] * 8, err));
   QN_TRY(decode(schema, &bytes, &out->values, err));
   out->n = (int)out->values->n_rows;
   out->type = qn_schema_type(schema, 0);

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// The k nearest training rows. All of them are on every rank, in the model; a query goes through them by
+// blocks of GEMM, and keeps the k best in a heap whose worst is the bar for the next ones.
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <quern/train.h>
+#include "base/buffer.h"
+#include "base/check.h"
+#include "ml/column_moments.h"
+#include "ml/doubles.h"
+#include "ml/estimator.h"
+#include "ml/nearest_centre.h"
+#include "ml/neighbours_heap.h"
+
+enum { QUERY_CHUNK = 256, ROW_CHUNK = 512 };
+
+static const qn_setting settings[] = {
+    {{"k", "5", "neighbours"}, QN_SETTING_INT64, offsetof(qn_neighbours_options, k), 1, 1e6, NULL},
+    {{"weights_by_distance", "false", "nearer neighbours count more, by 1/distance"},
+     QN_SETTING_BOOL,
+     offsetof(qn_neighbours_options, weights_by_distance),
+     0,
+     0,
+     NULL},
+    {{"classes", "false", "a label of whole numbers is classes, not numbers to average"},
+     QN_SETTING_BOOL,
+     offsetof(qn_neighbours_options, classes),
+     0,
+     0,
+     NULL},
+    {{NULL, NULL, NULL}, QN_SETTING_INT64, 0, 0, 0, NULL}};
+
+// Values of this rank's rows, `width` a row; all ranks' ones go into the model.
+static qn_status gather(qn_fit_state *fit, const char *name, const double *own, int64_t width,
+                        qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_rows *rows = fit->rows;
+  const int64_t size = rows->n_local * width * (int64_t)sizeof(double);
+  const int64_t dims[2] = {rows->n_total, width};
+  qn_buffer all = {0};
+  int64_t *sizes = NULL;
+  void *data = NULL;
+
+  sizes = qn_memory_alloc(qn_comm_size(fit->comm) * (int64_t)sizeof *sizes);
+  QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory for the sizes of messages");
+  QN_TRY(qn_comm_gather(fit->comm, own, size, &all, sizes, err));
+  QN_TRY(qn_arrays_new(&fit->model->arrays, name, QN_FLOAT64, width == rows->n_columns ? 2 : 1, dims, &data,
+                       err));
+  memcpy(data, all.data, (size_t)all.size);
+done:
+  qn_memory_free(sizes);
+  qn_buffer_release(&all);
+  return status;
+}
+
+// Without a label: the numbers of the outputs.
+static qn_status put_numbers(qn_fit_state *fit, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t k = ((const qn_neighbours_options *)fit->options)->k;
+  void *numbers = NULL;
+
+  QN_TRY(qn_arrays_new(&fit->model->arrays, "neighbour_numbers", QN_INT64, 1, &k, &numbers, err));
+  for (int64_t i = 0; i < k; i++) {
+    ((int64_t *)numbers)[i] = i + 1;
+  }
+done:
+  return status;
+}
+
+static qn_status fit_neighbours(qn_fit_state *fit, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_neighbours_options *options = fit->options;
+  const qn_rows *rows = fit->rows;
+  qn_arrays state = {0};
+  int64_t step = 0;
+  double *room = NULL;
+  double *own = NULL;
+  double *mean = NULL;
+
+  QN_TRY(qn_fit_resume(fit, &step, &state, err));
+  QN_REQUIRE(options->k <= rows->n_total, err, QN_ERR_VALUE,
+             "%lld neighbours are wanted (k), but there are only %lld rows: choose k <= %lld",
+             (long long)options->k, (long long)rows->n_total, (long long)rows->n_total);
+  QN_TRY(qn_rows_room(rows, &room, err));
+  QN_TRY(qn_doubles_new(1, rows->n_columns, &mean, err));
+  QN_TRY(qn_column_moments(fit->comm, rows, fit->how->exact, room, mean, NULL, err));
+  QN_TRY(qn_doubles_new(rows->n_local, rows->n_columns, &own, err));
+  for (int64_t i = 0; i < rows->n_blocks; i++) {
+    qn_row_block block;
+    qn_rows_block(rows, i, &block);
+    qn_row_block_densify(&block, room);
+    memcpy(own + block.local_row * rows->n_columns, block.x,
+           (size_t)(block.n_rows * rows->n_columns) * sizeof(double));
+  }
+  QN_TRY(gather(fit, "rows", own, rows->n_columns, err));
+  QN_TRY(qn_arrays_put(&fit->model->arrays, "mean", QN_FLOAT64, rows->n_columns, mean, err));
+  if (rows->y != NULL) {
+    QN_TRY(gather(fit, "labels", rows->y, 1, err));
+  } else {
+    QN_TRY(put_numbers(fit, err));
+  }
+  if (rows->w != NULL) {
+    QN_TRY(gather(fit, "row_weights", rows->w, 1, err));
+  }
+done:
+  qn_arrays_release(&state);
+  qn_memory_free(room);
+  qn_memory_free(own);
+  qn_memory_free(mean);
+  return status;
+}
+
+// What predict works with. Distances are from the mean, as in nearest_centre.h, but with the rows for
+// centres.
+typedef struct search {
+  int64_t n_rows, k;
+  int n_columns;
+  const double *rows, *mean, *labels, *row_weights;
+  double *queries;  // [n_queries, n_columns], less the mean
+  double *norms;    // [ROW_CHUNK] of training rows less the mean, squared
+  double *products; // [QUERY_CHUNK, ROW_CHUNK]
+  qn_neighbour *heaps;
+} search;
+
+static void close_search(search *s) {
+  qn_memory_free(s->queries);
+  qn_memory_free(s->norms);
+  qn_memory_free(s->products);
+  qn_memory_free(s->heaps);
+}
+
+static qn_status open_search(const qn_model *model, const qn_row_block *block, search *s, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t shape[2] = {-1, block->n_columns};
+  const int64_t length = block->n_columns;
+  const qn_array *array = qn_arrays_find(&model->arrays, "rows");
+  const void *data = NULL;
+
+  *s = (search){.k = ((const qn_neighbours_options *)model->options)->k, .n_columns = block->n_columns};
+  QN_TRY(qn_arrays_get(&model->arrays, "rows", QN_FLOAT64, 2, shape, &data, err));
+  s->rows = data;
+  s->n_rows = array->dims[0];
+  QN_TRY(qn_arrays_get(&model->arrays, "mean", QN_FLOAT64, 1, &length, &data, err));
+  s->mean = data;
+  if (qn_arrays_find(&model->arrays, "labels") != NULL) {
+    QN_TRY(qn_arrays_get(&model->arrays, "labels", QN_FLOAT64, 1, &s->n_rows, &data, err));
+    s->labels = data;
+  }
+  if (qn_arrays_find(&model->arrays, "row_weights") != NULL) {
+    QN_TRY(qn_arrays_get(&model->arrays, "row_weights", QN_FLOAT64, 1, &s->n_rows, &data, err));
+    s->row_weights = data;
+  }
+  QN_REQUIRE(s->k <= s->n_rows, err, QN_ERR_FORMAT, "the model has %lld rows, fewer than its k of %lld",
+             (long long)s->n_rows, (long long)s->k);
+  QN_TRY(qn_doubles_new(block->n_rows, s->n_columns, &s->queries, err));
+  QN_TRY(qn_doubles_new(ROW_CHUNK, 1, &s->norms, err));
+  QN_TRY(qn_doubles_new(QUERY_CHUNK, ROW_CHUNK, &s->products, err));
+  QN_TRY(qn_neighbours_heaps_new(block->n_rows, s->k, &s->heaps, err));
+  for (int64_t i = 0; i < block->n_rows * s->n_columns; i++) {
+    s->queries[i] = block->x[i] - s->mean[i % s->n_columns];
+  }
+done:
+  return status;
+}
+
+// With z = query - m and r = row - m: |z - r|^2 - |z|^2 = |r|^2 - 2 z r, and z r differs from z row by what
+// is the same for all rows.
+static void search_chunk(search *s, int64_t n_queries, int64_t first, int64_t n) {
+  const int d = s->n_columns;
+  const double *rows = s->rows + first * d;
+
+  for (int64_t r = 0; r < n; r++) {
+    s->norms[r] = qn_squared_distance(rows + r * d, s->mean, d);
+  }
+  for (int64_t from = 0; from < n_queries; from += QUERY_CHUNK) {
+    const int64_t m = n_queries - from < QUERY_CHUNK ? n_queries - from : QUERY_CHUNK;
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, d, -2.0, s->queries + from * d, d,
+                rows, d, 0.0, s->products, (int)n);
+    for (int64_t q = 0; q < m; q++) {
+      qn_neighbour *heap = s->heaps + (from + q) * s->k;
+      const double *row = s->products + q * n;
+      double bar = heap[0].distance;
+      for (int64_t r = 0; r < n; r++) {
+        const double score = row[r] + s->norms[r];
+        if (score < bar) {
+          qn_neighbours_replace(heap, s->k, score, first + r);
+          bar = heap[0].distance;
+        }
+      }
+    }
+  }
+}
+
+static void search_rows(search *s, int64_t n_queries) {
+  for (int64_t first = 0; first < s->n_rows; first += ROW_CHUNK) {
+    search_chunk(s, n_queries, first, s->n_rows - first < ROW_CHUNK ? s->n_rows - first : ROW_CHUNK);
+  }
+}
+
+// Distances of the neighbours, taken directly, nearest first.
+static void settle(const search *s, const double *query, qn_neighbour *heap) {
+  for (int64_t i = 0; i < s->k; i++) {
+    heap[i].distance = sqrt(qn_squared_distance(query, s->rows + heap[i].row * s->n_columns, s->n_columns));
+  }
+  qn_neighbours_sort(heap, s->k);
+}
+
+// How much a neighbour counts; where some lie on the query itself, only they do.
+static double weight_of(const search *s, const qn_neighbour *heap, int64_t i, bool by_distance) {
+  const double own = s->row_weights == NULL ? 1.0 : s->row_weights[heap[i].row];
+  if (!by_distance) {
+    return own;
+  }
+  return heap[0].distance > 0 ? own / heap[i].distance : heap[i].distance > 0 ? 0.0 : own;
+}
+
+static void answer(const search *s, const qn_neighbour *heap, bool by_distance, int n_classes,
+                   double *outputs) {
+  double total = 0;
+  double sum = 0;
+
+  for (int c = 0; c < n_classes; c++) {
+    outputs[c] = 0;
+  }
+  for (int64_t i = 0; i < s->k; i++) {
+    if (s->labels == NULL) {
+      outputs[i] = (double)heap[i].row;
+      continue;
+    }
+    const double weight = weight_of(s, heap, i, by_distance);
+    const double label = s->labels[heap[i].row];
+    total += weight;
+    sum += weight * label;
+    if (label >= 0 && label < n_classes) {
+      outputs[(int)label] += weight;
+    }
+  }
+  if (s->labels != NULL && n_classes == 0) {
+    outputs[0] = total > 0 ? sum / total : s->labels[heap[0].row];
+  }
+  for (int c = 0; c < n_classes; c++) {
+    outputs[c] = total > 0 ? outputs[c] / total : 1.0 / n_classes;
+  }
+}
+
+static qn_status predict(const qn_model *model, const qn_row_block *block, double *outputs, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_neighbours_options *options = model->options;
+  const int n_classes = model->classes.n;
+  search s = {0};
+
+  QN_TRY(open_search(model, block, &s, err));
+  const int64_t n_outputs = s.labels == NULL ? s.k : n_classes > 0 ? n_classes : 1;
+  search_rows(&s, block->n_rows);
+  for (int64_t i = 0; i < block->n_rows; i++) {
+    settle(&s, block->x + i * s.n_columns, s.heaps + i * s.k);
+    answer(&s, s.heaps + i * s.k, options->weights_by_distance, n_classes, outputs + i * n_outputs);
+  }
+done:
+  close_search(&s);
+  return status;
+}
+
+static qn_task task(const void *options) {
+  return ((const qn_neighbours_options *)options)->classes ? QN_TASK_CLASS : QN_TASK_NUMBER;
+}
+
+const qn_estimator qn_estimator_neighbours = {.name = "neighbours",
+                                              .summary = "by the k nearest training rows",
+                                              .settings = settings,
+                                              .options_size = sizeof(qn_neighbours_options),
+                                              .task = task,
+                                              .fit = fit_neighbours,
+                                              .predict = predict};
+
+QN_API qn_neighbours_options qn_neighbours_defaults(void) {
+  qn_neighbours_options options;
+  qn_settings_defaults(&qn_estimator_neighbours, &options);
+  return options;
+}
+
+QN_API qn_model *qn_fit_neighbours(qn_dataset *data, const qn_training *how,
+                                   const qn_neighbours_options *options) {
+  return qn_fit_estimator(data, &qn_estimator_neighbours, how, options);
+}
