@@ -13,7 +13,10 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { PIECE_RATINGS = 512 };
+enum {
+  PIECE_RATINGS = 512,
+  FEW_RATINGS = 160 // of a piece: the whole product is faster than its half
+};
 
 qn_status qn_als_side_new(const char *what, int64_t n, int64_t k, qn_als_side *out, qn_error *err) {
   qn_status status = QN_OK;
@@ -52,7 +55,7 @@ qn_status qn_als_solver_init(qn_als_solver *solver, qn_error *err) {
   solver->rows = qn_memory_alloc(PIECE_RATINGS * width * (int64_t)sizeof *solver->rows);
   solver->products = qn_memory_alloc(width * width * (int64_t)sizeof *solver->products);
   solver->system = qn_memory_alloc(width * width * (int64_t)sizeof *solver->system);
-  solver->sides = qn_memory_alloc(2 * width * (int64_t)sizeof *solver->sides);
+  solver->sides = qn_memory_alloc(4 * width * (int64_t)sizeof *solver->sides);
   solver->gram = qn_memory_alloc(width * width * (int64_t)sizeof *solver->gram);
   QN_REQUIRE(solver->rows != NULL && solver->products != NULL && solver->system != NULL &&
                  solver->sides != NULL && solver->gram != NULL,
@@ -97,28 +100,48 @@ static void gather_explicit(qn_als_solver *solver, const int32_t *others, const 
 static void gather_implicit(qn_als_solver *solver, const int32_t *others, const float *ratings, int64_t n,
                             const qn_als_side *other, row_sums *sums) {
   const int64_t k = solver->k;
+  float known = 0; // most ratings are that of the row before
+  double more = 0;
+  float root = 0;
+  float target = 0;
 
   for (int64_t i = 0; i < n; i++) {
     float *row = solver->rows + i * (k + 2);
     const float *factors = other->factors + others[i] * k;
-    const double more = solver->alpha * (double)ratings[i];
-    const float root = (float)sqrt(more);
+    if (ratings[i] != known) {
+      known = ratings[i];
+      more = solver->alpha * (double)known;
+      root = (float)sqrt(more);
+      target = more > 0 ? (float)((1 + more) / sqrt(more)) : 0;
+    }
     for (int64_t f = 0; f < k; f++) {
       row[f] = root * factors[f];
     }
-    row[k] = more > 0 ? (float)((1 + more) / sqrt(more)) : 0;
+    row[k] = target;
     row[k + 1] = 0;
     sums->confidences += more > 0 ? 1 + more : 0;
   }
   sums->n += (double)n;
 }
 
-// system [k + 2, k + 2], its lower triangle: products of all columns over the ratings of a row.
+// products [k + 2, k + 2], its upper triangle: of all columns over the ratings of a piece.
+static void multiply_piece(qn_als_solver *solver, int64_t n) {
+  const int width = (int)solver->k + 2;
+
+  if (n <= FEW_RATINGS) {
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, width, width, (int)n, 1, solver->rows, width,
+                solver->rows, width, 0, solver->products, width);
+  } else {
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, width, (int)n, 1, solver->rows, width, 0,
+                solver->products, width);
+  }
+}
+
+// system [k + 2, k + 2], its upper triangle: the same over all ratings of a row.
 static void add_products(qn_als_solver *solver, const int32_t *others, const float *ratings, int64_t n,
                          const qn_als_side *other, row_sums *sums) {
   const int64_t width = solver->k + 2;
 
-  memset(solver->system, 0, (size_t)(width * width) * sizeof *solver->system);
   for (int64_t first = 0; first < n; first += PIECE_RATINGS) {
     const int64_t m = n - first < PIECE_RATINGS ? n - first : PIECE_RATINGS;
     if (solver->is_implicit) {
@@ -126,11 +149,12 @@ static void add_products(qn_als_solver *solver, const int32_t *others, const flo
     } else {
       gather_explicit(solver, others + first, ratings + first, m, other, sums);
     }
-    cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, (int)width, (int)m, 1, solver->rows, (int)width, 0,
-                solver->products, (int)width);
+    multiply_piece(solver, m);
     for (int64_t i = 0; i < width; i++) {
-      for (int64_t j = 0; j <= i; j++) {
-        solver->system[i * width + j] += (double)solver->products[i * width + j];
+      double *to = solver->system + i * width;
+      const float *from = solver->products + i * width;
+      for (int64_t j = i; j < width; j++) {
+        to[j] = (first == 0 ? 0 : to[j]) + (double)from[j];
       }
     }
   }
@@ -150,7 +174,7 @@ static void complete_system(qn_als_solver *solver, double penalty) {
   const int64_t width = k + 2;
 
   for (int64_t i = 0; i < k; i++) {
-    for (int64_t j = 0; solver->is_implicit && j <= i; j++) {
+    for (int64_t j = i; solver->is_implicit && j < k; j++) {
       solver->system[i * width + j] += solver->gram[i * k + j];
     }
     solver->system[i * width + i] += penalty;
@@ -160,10 +184,9 @@ static void complete_system(qn_als_solver *solver, double penalty) {
 static void keep_solution(const qn_als_solver *solver, const row_sums *sums, double penalty, double offset,
                           qn_als_side *side, int64_t row) {
   const int64_t k = solver->k;
-  const int64_t width = k + 2;
   const double *solution = solver->sides;
   const double square = dot(solution, solution, k);
-  const double explained = dot(solution, solver->system + k * width, k);
+  const double explained = dot(solution, solver->sides + 2 * k, k);
   const double offset_penalty = QN_ALS_OFFSET_PRIOR * offset * offset;
 
   for (int64_t f = 0; f < k; f++) {
@@ -184,7 +207,7 @@ static void keep_solution(const qn_als_solver *solver, const row_sums *sums, dou
 // and A z = (sums of factors); b is what is left of the row of the offset.
 static double solve_offset(qn_als_solver *solver, const row_sums *sums) {
   const int64_t k = solver->k;
-  const double *ones = solver->system + (k + 1) * (k + 2);
+  const double *ones = solver->sides + 3 * k;
   double *x = solver->sides;
   const double *z = solver->sides + k;
   const double offset = (sums->targets - dot(ones, x, k)) / (sums->n + QN_ALS_OFFSET_PRIOR - dot(ones, z, k));
@@ -210,10 +233,12 @@ qn_status qn_als_solve(qn_als_solver *solver, const qn_als_block *block, const q
 
   add_products(solver, block->others + first, block->ratings + first, n, other, &sums);
   complete_system(solver, penalty);
-  memcpy(solver->sides, solver->system + k * width, (size_t)k * sizeof(double));
-  memcpy(solver->sides + k, solver->system + (k + 1) * width, (size_t)k * sizeof(double));
-  const lapack_int failed = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (lapack_int)k, solver->system,
-                                                (lapack_int)width); // lower by rows is upper by columns
+  for (int64_t f = 0; f < k; f++) {
+    solver->sides[f] = solver->sides[2 * k + f] = solver->system[f * width + k];
+    solver->sides[k + f] = solver->sides[3 * k + f] = solver->system[f * width + k + 1];
+  }
+  const lapack_int failed = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)k, solver->system,
+                                                (lapack_int)width); // upper by rows is lower by columns
   if (failed != 0) {
     qn_als_values_describe(names, row, name, sizeof name);
     status = qn_fail(err, QN_ERR_VALUE,
@@ -222,7 +247,7 @@ qn_status qn_als_solve(qn_als_solver *solver, const qn_als_block *block, const q
     goto done;
   }
   const int n_sides = has_offset ? 2 : 1;
-  LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'U', (lapack_int)k, n_sides, solver->system, (lapack_int)width,
+  LAPACKE_dpotrs_work(LAPACK_COL_MAJOR, 'L', (lapack_int)k, n_sides, solver->system, (lapack_int)width,
                       solver->sides, (lapack_int)k);
   if (has_offset) {
     offset = solve_offset(solver, &sums);

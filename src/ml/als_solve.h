@@ -35,7 +35,7 @@ typedef struct qn_als_solver {
   float *rows;     // [pieces of ratings][k + 2]: factors, the target, 1
   float *products; // [k + 2, k + 2] of a piece
   double *system;  // [k + 2, k + 2] of a row
-  double *sides;   // [2, k] right-hand sides, solutions
+  double *sides;   // [4, k] solutions of two right-hand sides, and these
   double *gram;    // [k, k] of the other side, of implicit
 } qn_als_solver;
 /// Local. The settings are set by the caller, then room is made.

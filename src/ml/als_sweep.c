@@ -24,10 +24,10 @@ static void add_gram(const qn_als_side *other, int64_t first, int64_t end, float
 
   for (int64_t row = first; row < end; row += GRAM_ROWS) {
     const int64_t m = end - row < GRAM_ROWS ? end - row : GRAM_ROWS;
-    cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, (int)k, (int)m, 1, other->factors + row * k, (int)k, 0,
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, (int)k, (int)m, 1, other->factors + row * k, (int)k, 0,
                 products, (int)k);
     for (int64_t i = 0; i < k; i++) {
-      for (int64_t j = 0; j <= i; j++) {
+      for (int64_t j = i; j < k; j++) {
         out[i * k + j] += (double)products[i * k + j];
       }
     }
