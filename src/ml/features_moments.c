@@ -9,9 +9,13 @@
 #include "ml/features_steps.h"
 #include "plan/plan.h"
 
+// min_max: the smallest and the largest value; else the mean, and of standardise the deviation.
 typedef struct moments {
-  double mean, deviation, least, largest;
+  double first, second;
 } moments;
+
+// A deviation that is so small a part of the mean is rounding: the column is constant.
+static const double least_deviation = 1e-13;
 
 static bool wants_moments(const qn_step *step) {
   return step->kind == QN_STEP_STANDARDISE || step->kind == QN_STEP_MIN_MAX ||
@@ -30,19 +34,16 @@ static bool is_direct(const qn_step *step) {
 // The aggregates of column i, which is called `column`.
 static qn_status print_aggregates(qn_buffer *out, const qn_step *step, const char *column, int64_t i,
                                   qn_error *err) {
-  qn_status status = QN_OK;
-
-  QN_TRY(qn_buffer_printf(out, err, "%savg(%s) as a%" PRId64, i > 0 ? ", " : "", column, i));
+  const char *comma = i > 0 ? ", " : "";
+  if (step->kind == QN_STEP_MIN_MAX) {
+    return qn_buffer_printf(out, err, "%smin(%s) as a%" PRId64 ", max(%s) as b%" PRId64, comma, column, i,
+                            column, i);
+  }
   if (step->kind == QN_STEP_STANDARDISE) {
-    QN_TRY(qn_buffer_printf(out, err, ", stddev_pop(%s) as s%" PRId64, column, i));
+    return qn_buffer_printf(out, err, "%savg(%s) as a%" PRId64 ", stddev_pop(%s) as b%" PRId64, comma, column,
+                            i, column, i);
   }
-  if (step->kind != QN_STEP_IMPUTE) {
-    QN_TRY(
-        qn_buffer_printf(out, err, ", min(%s) as l%" PRId64 ", max(%s) as h%" PRId64, column, i, column, i));
-  }
-
-done:
-  return status;
+  return qn_buffer_printf(out, err, "%savg(%s) as a%" PRId64, comma, column, i);
 }
 
 static qn_status print_all(const qn_children_map *map, bool is_on_inputs, qn_buffer *out, qn_error *err) {
@@ -87,7 +88,7 @@ static double number_at(const qn_batch *batch, int c) {
   }
 }
 
-// Runs the reduce; false in *is_finite if a mean is none (no values, or NaN among them).
+// Runs the reduce; false in *is_finite if one of them is none (no values, or NaN among them).
 static qn_status find_moments(const qn_children_map *map, qn_dataset *rows, bool is_on_inputs, moments *out,
                               bool *is_finite, qn_error *err) {
   qn_status status = QN_OK;
@@ -103,12 +104,9 @@ static qn_status find_moments(const qn_children_map *map, qn_dataset *rows, bool
     const qn_step *step = map->steps[s];
     const int n = (int)qn_step_n_child_outputs(step);
     for (int j = 0; j < n; j++, i++) {
-      moments *m = &out[i];
-      *m = (moments){.mean = number_at(found, c++)};
-      m->deviation = step->kind == QN_STEP_STANDARDISE ? number_at(found, c++) : 0;
-      m->least = step->kind != QN_STEP_IMPUTE ? number_at(found, c++) : 0;
-      m->largest = step->kind != QN_STEP_IMPUTE ? number_at(found, c++) : 0;
-      *is_finite = *is_finite && isfinite(m->mean) && isfinite(m->largest) && isfinite(m->least);
+      out[i].first = number_at(found, c++);
+      out[i].second = step->kind == QN_STEP_IMPUTE ? 0 : number_at(found, c++);
+      *is_finite = *is_finite && isfinite(out[i].first) && isfinite(out[i].second);
     }
   }
 
@@ -130,7 +128,7 @@ static qn_status keep_moments(qn_step *step, const moments *found, qn_arena *are
     const moments *m = &found[j];
     int child_output = j;
     const qn_step *child = qn_step_child_of(step, &child_output);
-    if (!isfinite(m->mean)) {
+    if (!isfinite(m->first)) {
       const char *name = qn_step_output_name(child, child_output, arena);
       return qn_fail(
           err, QN_ERR_VALUE,
@@ -138,13 +136,12 @@ static qn_status keep_moments(qn_step *step, const moments *found, qn_arena *are
           "or infinite",
           name == NULL ? "" : name, qn_step_word(step->kind));
     }
-    const double width = step->kind == QN_STEP_STANDARDISE ? m->deviation : m->largest - m->least;
-    const bool is_constant = !(m->least < m->largest) || !(width > 0) || !isfinite(1 / width);
-    step->shifts[j] = step->kind == QN_STEP_MIN_MAX ? m->least : m->mean;
-    if (step->kind == QN_STEP_STANDARDISE && is_constant) {
-      step->shifts[j] = m->least; // the mean of equal numbers, without rounding
+    double width = step->kind == QN_STEP_MIN_MAX ? m->second - m->first : m->second;
+    if (step->kind == QN_STEP_STANDARDISE && width <= least_deviation * fabs(m->first)) {
+      width = 0;
     }
-    step->scales[j] = step->kind == QN_STEP_IMPUTE || is_constant ? 1 : 1 / width;
+    step->shifts[j] = m->first;
+    step->scales[j] = step->kind != QN_STEP_IMPUTE && width > 0 && isfinite(1 / width) ? 1 / width : 1;
   }
 
 done:

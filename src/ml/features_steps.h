@@ -132,7 +132,7 @@ bool qn_word_reader_next(qn_word_reader *reader, qn_text *word);
 
 // --- Applying (features_apply.c, features_numbers.c, features_entries.c)
 // --------------------------------------------------------
-enum { QN_TILE_ROWS = 32 };
+enum { QN_TILE_ROWS = 16 };
 /// Some rows of a batch, and room for what is between steps.
 typedef struct qn_tile {
   const qn_features *features;
