@@ -20,5 +20,7 @@
 #include <quern/dataset.h>
 #include <quern/inspect.h>
 #include <quern/job.h>
+#include <quern/model.h>
 #include <quern/schema.h>
 #include <quern/status.h>
+#include <quern/train.h>

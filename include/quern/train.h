@@ -136,9 +136,8 @@ QN_API qn_pca_options qn_pca_defaults(void);
 QN_API qn_model *qn_fit_pca(qn_dataset *data, const qn_training *how, const qn_pca_options *options);
 QN_API qn_model *qn_fit_svd(qn_dataset *data, const qn_training *how, const qn_pca_options *options);
 
-/// The k nearest rows by Euclidean distance, by blocks of GEMM. Classes by vote or numbers by mean, as the
-/// label is text (or `classes` is set) or a number; without a label the prediction is the neighbours' row
-/// numbers.
+/// The k nearest rows by Euclidean distance, by blocks of GEMM. Classes by vote if the label is text (or
+/// `classes` is set), else numbers by mean. The model holds the rows, and every rank all of them.
 typedef struct qn_neighbours_options {
   int64_t k;                // 5
   bool weights_by_distance; // false

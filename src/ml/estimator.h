@@ -16,7 +16,6 @@ typedef enum {
   QN_TASK_CLUSTER,    // 2 outputs a row: number of the cluster, distance
   QN_TASK_MIXTURE,    // arrays "weights" [k]: k probabilities a row
   QN_TASK_COMPONENTS, // array "components" [k, n_columns]: k outputs a row
-  QN_TASK_ROWS,       // neighbours without a label: k row numbers
   QN_TASK_RATING      // reads user and item columns itself
 } qn_task;
 

@@ -36,7 +36,6 @@ static qn_status check_training(const qn_dataset *data, const qn_estimator *esti
                                 const void *options, qn_error *err) {
   qn_status status = QN_OK;
 
-  QN_TRY(qn_settings_check(estimator, options, err));
   QN_REQUIRE(how->label != NULL || !estimator->needs_label, err, QN_ERR_ARG,
              "%s learns a label: say which column it is", estimator->name);
   QN_REQUIRE(how->label == NULL || !estimator->takes_no_label, err, QN_ERR_ARG,
@@ -89,6 +88,20 @@ done:
   return status;
 }
 
+// A label that is text has classes, whether or not an option of that name was set.
+static void choose_classes(const qn_dataset *data, const char *label, qn_model *model) {
+  const int column = label == NULL ? -1 : qn_schema_find(data->schema, label);
+
+  if (column < 0 || is_number(qn_schema_type(data->schema, column))) {
+    return;
+  }
+  for (const qn_setting *setting = model->estimator->settings; setting->info.name != NULL; setting++) {
+    if (setting->kind == QN_SETTING_BOOL && strcmp(setting->info.name, "classes") == 0) {
+      *(bool *)((char *)model->options + setting->offset) = true;
+    }
+  }
+}
+
 static qn_status load(qn_dataset *data, const qn_training *how, qn_model *model, qn_rows **rows,
                       qn_error *err) {
   qn_status status = QN_OK;
@@ -124,10 +137,12 @@ qn_status qn_fit_prepare(qn_dataset *data, const qn_estimator *estimator, const 
 
   *rows = NULL;
   QN_TRY(qn_job_check(data->plan->job, err));
-  QN_TRY(check_training(data, estimator, how, options, err));
+  QN_TRY(qn_settings_check(estimator, options, err));
   QN_TRY(qn_model_new(data->plan->job, estimator, &model, err));
   QN_TRY(describe(model, how, options, err));
-  if (estimator->task(options) == QN_TASK_CLASS) {
+  choose_classes(data, how->label, model);
+  QN_TRY(check_training(data, estimator, how, model->options, err));
+  if (estimator->task(model->options) == QN_TASK_CLASS) {
     QN_TRY(qn_classes_fit(data, how->label, &model->classes, err));
   }
   if (!estimator->loads_itself) {

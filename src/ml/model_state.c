@@ -76,8 +76,6 @@ int qn_model_n_outputs(const qn_model *model) {
     return learned_size(model, "weights", 0);
   case QN_TASK_COMPONENTS:
     return learned_size(model, "components", 0);
-  case QN_TASK_ROWS:
-    return learned_size(model, "neighbour_numbers", 0);
   }
   return 0;
 }

@@ -270,6 +270,7 @@ const qn_estimator qn_estimator_neighbours = {.name = "neighbours",
                                               .summary = "by the k nearest training rows",
                                               .settings = settings,
                                               .options_size = sizeof(qn_neighbours_options),
+                                              .needs_label = true,
                                               .task = task,
                                               .fit = fit_neighbours,
                                               .predict = predict};

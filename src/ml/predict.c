@@ -87,11 +87,6 @@ static void append_row(const predictor *state, qn_appender *out, const double *v
       append_number(out, values[i]);
     }
     break;
-  case QN_TASK_ROWS:
-    for (int i = 0; i < state->n_outputs; i++) {
-      append_whole(out, values[i]);
-    }
-    break;
   case QN_TASK_NUMBER:
   case QN_TASK_COMPONENTS:
   case QN_TASK_RATING:
@@ -170,9 +165,7 @@ done:
 static qn_status print_columns(const qn_model *model, qn_task task, qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
   const int n = qn_model_n_outputs(model);
-  const char *name = task == QN_TASK_MIXTURE ? "p_%d float64"
-                     : task == QN_TASK_ROWS  ? "neighbour_%d int64"
-                                             : "c%d float64";
+  const char *name = task == QN_TASK_MIXTURE ? "p_%d float64" : "c%d float64";
 
   switch (task) {
   case QN_TASK_CLASS:
@@ -188,7 +181,6 @@ static qn_status print_columns(const qn_model *model, qn_task task, qn_buffer *o
   case QN_TASK_MIXTURE:
     QN_TRY(qn_buffer_printf(out, err, "cluster int64, "));
     // fall through
-  case QN_TASK_ROWS:
   case QN_TASK_COMPONENTS:
     for (int i = 0; i < n; i++) {
       QN_TRY(qn_buffer_printf(out, err, i == 0 ? "" : ", "));

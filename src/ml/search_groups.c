@@ -406,11 +406,11 @@ static bool is_suitable(const qn_trials *trials, void *room) {
   const qn_estimator *estimator = trials->estimator;
   qn_arena arena = {0};
   bool is_good = !estimator->loads_itself && trials->how->label != NULL;
-  qn_task first = QN_TASK_ROWS;
+  qn_task first = QN_TASK_RATING;
 
   for (int64_t c = 0; c < trials->candidates.n && is_good; c++) {
     is_good = qn_settings_parse(estimator, trials->candidates.texts[c], &arena, room, NULL) == QN_OK;
-    const qn_task task = is_good ? estimator->task(room) : QN_TASK_ROWS;
+    const qn_task task = is_good ? estimator->task(room) : QN_TASK_RATING;
     first = c == 0 ? task : first;
     is_good = task == first && (task == QN_TASK_NUMBER || task == QN_TASK_CLASS);
   }

@@ -20,6 +20,7 @@ from job_kit import (BUILD, MPIRUN, ROOT, Skipped, messages, read, run, run_test
                      succeeds, write)
 
 RANKS = [int(n) for n in os.environ.get("QN_RANKS", "1 2 3 5").split()]
+SEED = int(os.environ.get("QN_SEED", "20"))
 SKIPPED = 77  # ctest's, for a program of which nothing can be tested here
 SINGLE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 
