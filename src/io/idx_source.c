@@ -189,7 +189,7 @@ static qn_status read_labels(idx_reader *reader, int64_t n, qn_column *out, qn_e
       labels[i] = data[i];
       break;
     case 0x09:
-      labels[i] = (int8_t)data[i];
+      labels[i] = data[i] < 128 ? data[i] : data[i] - 256;
       break;
     case 0x0b:
       labels[i] = (int16_t)((data[2 * i] << 8) | data[2 * i + 1]);

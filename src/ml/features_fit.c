@@ -214,7 +214,7 @@ static qn_status fit_all(qn_features *features, qn_dataset *data, qn_error *err)
     n_steps += set_levels(features->items[i]);
     n_levels = features->items[i]->level > n_levels ? features->items[i]->level : n_levels;
   }
-  room = malloc((size_t)n_steps * sizeof *room);
+  room = malloc(((size_t)n_steps + 1) * sizeof *room);
   QN_REQUIRE(room != NULL, err, QN_ERR_MEMORY, "features: no memory for %d steps", n_steps);
   qn_dataset *inputs = n_levels == 0 ? NULL : qn_features_inputs(features, data, NULL);
   for (int level = 0; level <= n_levels; level++) {

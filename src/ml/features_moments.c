@@ -168,7 +168,7 @@ qn_status qn_fit_moments(qn_fit_level *level, qn_error *err) {
   if (n == 0) {
     goto done;
   }
-  found = malloc((size_t)n * sizeof *found);
+  found = calloc((size_t)n, sizeof *found);
   QN_REQUIRE(found != NULL, err, QN_ERR_MEMORY, "features: no memory for %" PRId64 " columns", n);
   if (is_on_inputs) {
     QN_TRY(find_moments(&map, level->inputs, true, found, &is_finite, err));
