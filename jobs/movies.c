@@ -199,8 +199,11 @@ static void recommend(qn_job *job, qn_dataset *ratings, qn_dataset *titles) {
   int64_t n_train = 0;
   int64_t n_test = 0;
 
-  options.k = qn_job_option_int64(job, "factors", 1, 4096);
+  options.k = qn_job_option_int64(job, "factors", 0, 4096);
   options.max_iterations = qn_job_option_int64(job, "iterations", 1, 1000000);
+  if (options.k == 0) {
+    return;
+  }
   qn_split(qn_select(ratings, "user_id, movie_id, rating"), 0.2, 1, &train, &test);
   qn_count(train, &n_train);
   qn_count(test, &n_test);
@@ -244,7 +247,7 @@ int main(int argc, char **argv) {
        .argument = "N",
        .fallback = "300",
        .help = "titles among which pairs are counted"},
-      {.name = "factors", .argument = "N", .fallback = "32", .help = "hidden tastes of the recommender"},
+      {.name = "factors", .argument = "N", .fallback = "32", .help = "tastes to learn; 0: no recommender"},
       {.name = "iterations", .argument = "N", .fallback = "15", .help = "of its training"},
       {.name = NULL},
   };

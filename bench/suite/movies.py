@@ -138,7 +138,7 @@ def answer(data, engine, out):
 TASKS = [
     Task(name="movies.job", family="movies", title="the movie job: 4 results from CSV, ratings stored", data=("movies",),
          quern=lambda data, out: ["jobs/movies", "--ratings", data.ratings(), "--titles", data.titles(),
-                                  "--output", out],
+                                  "--factors", "0", "--output", out],
          peers={"duckdb": duckdb, "polars": polars, "spark": spark,
                 "bodo": "its pandas has no split and explode of text that runs in parallel"},
          answer=answer),

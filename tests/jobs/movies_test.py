@@ -83,8 +83,9 @@ def equals_duckdb(folder):
 def equals_duckdb_with_other_options(folder):
     data = make_ratings(folder)
     output = os.path.join(folder, "out")
-    succeeds(movies(3, data, output, "--prior", "0", "--pair-titles", "20"))
+    succeeds(movies(3, data, output, "--prior", "0", "--pair-titles", "20", "--factors", "0"))
     check_against_duckdb(data, output, prior=0, pair_titles=20)
+    assert not any(os.path.exists(os.path.join(output, name)) for name in LEARNED), os.listdir(output)
 
 
 def little_memory_changes_nothing(folder):

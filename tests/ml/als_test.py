@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from training_kit import (RANKS, SINGLE_THREAD, Skipped, Training, expect_same_bytes, make_ratings, messages, read_model,
+from training_kit import (RANKS, SINGLE_THREAD, Skipped, Training, evaluate, expect_same_bytes, make_ratings, messages, read_model,
                           run, run_tests, succeeds, wait_for, write)
 
 OFFSET_PRIOR = 5
@@ -116,6 +116,29 @@ def best_items_are_recommended(folder):
     for before, after in zip(found, found[1:]):
         if before["user"] == after["user"]:
             assert int(after["rank"]) == int(before["rank"]) + 1 and float(after["score"]) <= float(before["score"]), (before, after)
+
+
+def rankings_are_judged(folder):
+    """What `quern evaluate` says of recommendations, against a plain count."""
+    data = make_ratings(6000, 150, 80)
+    chosen = np.random.default_rng(2).random(len(data)) < 0.2
+    train, test = (write_ratings(os.path.join(folder, name), *(data.rows(part).columns[c] for c in ("user", "item", "rating")))
+                   for name, part in (("train.csv", ~chosen), ("test.csv", chosen)))
+    succeeds(als(2, os.path.join(folder, "out"), train=train, recommend=10, options="k=4"))
+    taken, best = {}, {}
+    for row in rows(test):
+        taken.setdefault(row["user"], set()).add(row["item"])
+    for row in rows(os.path.join(folder, "out", "recommendations.csv")):
+        best.setdefault(row["user"], []).append(row["item"])
+    users = [user for user in taken if user in best]
+    gains = 1 / np.log2(np.arange(2, 12))
+    hits = [np.array([item in taken[user] for item in best[user]]) for user in users]
+    n_possible = [min(10, len(taken[user])) for user in users]
+    recall = np.mean([h.sum() / n for h, n in zip(hits, n_possible)])
+    ndcg = np.mean([gains[:len(h)][h].sum() / gains[:n].sum() for h, n in zip(hits, n_possible)])
+    found = evaluate(folder, os.path.join(folder, "out", "model.h5"), test, n_ranks=3)
+    assert found["users"] == len(users) and abs(found["recall"] - recall) < 1e-9 and abs(found["ndcg"] - ndcg) < 1e-9, \
+        (found, recall, ndcg)
 
 
 def a_saved_model_says_the_same(folder):
@@ -255,6 +278,6 @@ def tiny_sets_are_learned(folder):
 
 if __name__ == "__main__":
     sys.exit(run_tests([items_solve_their_normal_equations, implicit_items_solve_their_normal_equations,
-                        all_ranks_find_the_same_bits, best_items_are_recommended, a_saved_model_says_the_same,
+                        all_ranks_find_the_same_bits, best_items_are_recommended, rankings_are_judged, a_saved_model_says_the_same,
                         pairs_that_come_twice_are_one, planted_taste_is_found, ranks_as_well_as_implicit,
                         training_goes_on_from_a_checkpoint, mistakes_are_told, tiny_sets_are_learned]))
