@@ -187,7 +187,11 @@ done:
 static qn_status fit_rows(qn_fit_state *fit, bool is_silent, qn_error *err) {
   qn_status status = QN_OK;
 
-  QN_TRY(qn_fit_progress_new(fit, is_silent, &fit->progress, err));
+  status = qn_fit_progress_new(fit, is_silent, &fit->progress, err);
+  if (fit->model->estimator->loads_itself) { // it runs plans, which end together
+    status = qn_comm_agree(fit->comm, status, err);
+  }
+  QN_TRY(status);
   QN_TRY(fit->model->estimator->fit(fit, err));
   QN_TRY(check_arrays(fit->model, err));
   QN_TRY(qn_fit_progress_finish(fit, err));

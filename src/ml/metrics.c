@@ -116,7 +116,6 @@ static qn_status evaluate(qn_dataset *data, qn_model *model, qn_metrics *out, qn
     return qn_evaluate_components(data, model, out);
   case QN_TASK_RATING:
     return qn_evaluate_ratings(data, model, out);
-    break;
   }
   return refuse(data->plan->job, "there is no metric for a model of '%s' without a label",
                 model->estimator->name);
