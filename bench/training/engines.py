@@ -93,7 +93,7 @@ def read_arrays(path):
 
     def take(name, item):
         if isinstance(item, h5py.Dataset):
-            found[name.split("/")[-1]] = item[()]
+            found[name.split("/")[-1].removeprefix("learned_")] = item[()]
     with h5py.File(path, "r") as file:
         file.visititems(take)
     return found

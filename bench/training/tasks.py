@@ -43,14 +43,16 @@ def with_prediction(_, predicted):
 
 
 def mixture(model, _):
-    return {name: model[name] for name in ("weights", "means", "covariances")}
+    n_columns = model["means"].shape[1]
+    return {"weights": model["weights"], "means": model["means"],
+            "covariances": model["covariances"].reshape(-1, n_columns, n_columns)}
 
 
 def factors(model, _):
     """Users and items by their numbers in the data; those not seen are 0."""
     made = {}
     for what in ("user", "item"):
-        numbers, values = model[f"{what}s"], model[f"{what}_factors"]
+        numbers, values = model[f"{what}_values"], model[f"{what}_factors"]
         made[f"{what}s"] = np.zeros((int(numbers.max()) + 1, values.shape[1]))
         made[f"{what}s"][numbers] = values
     return made
