@@ -107,7 +107,7 @@ int quern_refuse_estimator(const char *command, char **argv, const char *word) {
   const char *quiet[] = {argv[0], "--quiet", NULL};
   qn_job *job = qn_job_open(2, (char **)quiet, &about);
 
-  qn_fit(qn_generate(job, "x float64", 0, NULL, NULL), word, NULL, NULL);
+  qn_fit(qn_from_batches(job, "x float64", NULL, 0), word, NULL, NULL);
   qn_job_close(job);
   return 2;
 }

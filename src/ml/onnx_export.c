@@ -304,7 +304,7 @@ static const struct {
 } makers[] = {
     {"linear", add_linear},  {"elastic_net", add_linear}, {"logistic", add_linear}, {"svm", add_linear},
     {"kmeans", add_kmeans},  {"pca", add_components},     {"svd", add_components},  {"bayes", qn_onnx_bayes},
-    {"gbdt", qn_onnx_trees}, {"forest", qn_onnx_trees},
+    {"gbdt", qn_onnx_trees}, {"forest", qn_onnx_trees},   {"mlp", qn_onnx_network},
 };
 
 static qn_status export_model(const qn_model *model, const char *path, qn_error *err) {

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "ml/estimator.h"
+#include "ml/mlp_net.h"
 #include "ml/onnx_operators.h"
 
 static qn_status get(const qn_model *model, const char *name, int n_dims, const int64_t *dims,
@@ -116,6 +117,90 @@ qn_status qn_onnx_bayes(qn_onnx_graph *graph, const qn_model *model, const char 
                                             : add_counts(graph, model, x, err));
   QN_TRY(qn_onnx_add(graph, "Softmax", false, "joint", "shares", axis, err));
   QN_TRY(qn_onnx_classes(graph, model, "shares", err));
+
+done:
+  return status;
+}
+
+// float32 as what constants are made of.
+static qn_status add_floats(qn_onnx_graph *graph, const char *name, int n_dims, const int64_t *dims,
+                            const float *values, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n = n_dims == 1 ? dims[0] : dims[0] * dims[1];
+  double *copy = qn_arena_alloc(&graph->arena, n * (int64_t)sizeof *copy);
+
+  QN_REQUIRE(copy != NULL, err, QN_ERR_MEMORY, "no memory for an ONNX graph");
+  for (int64_t i = 0; i < n; i++) {
+    copy[i] = (double)values[i];
+  }
+  QN_TRY(qn_onnx_floats(graph, name, n_dims, dims, copy, err));
+
+done:
+  return status;
+}
+
+// One layer: a product, and the activation of all but the last. *x is its output then.
+static qn_status add_layer(qn_onnx_graph *graph, const qn_mlp_net *net, int layer, const char *output,
+                           const char **x, qn_error *err) {
+  qn_status status = QN_OK;
+  const bool is_last = layer + 1 == net->n_layers;
+  const int64_t shape[] = {net->widths[layer + 1], net->widths[layer]};
+  const qn_onnx_attribute transposed[] = {{.name = "transB", .kind = QN_ONNX_INT, .number = 1},
+                                          {.name = NULL}};
+  char *weights = qn_arena_printf(&graph->arena, "weights_%d", layer);
+  char *bias = qn_arena_printf(&graph->arena, "bias_%d", layer);
+  char *sum = qn_arena_printf(&graph->arena, "sum_%d", layer);
+  char *bent = qn_arena_printf(&graph->arena, "layer_%d", layer);
+  char *inputs = qn_arena_printf(&graph->arena, "%s weights_%d bias_%d", *x, layer, layer);
+
+  QN_REQUIRE(weights != NULL && bias != NULL && sum != NULL && bent != NULL && inputs != NULL, err,
+             QN_ERR_MEMORY, "no memory for an ONNX graph");
+  QN_TRY(add_floats(graph, weights, 2, shape, net->weights[layer], err));
+  QN_TRY(add_floats(graph, bias, 1, shape, net->biases[layer], err));
+  QN_TRY(qn_onnx_add(graph, "Gemm", false, inputs, is_last ? output : sum, transposed, err));
+  if (!is_last) {
+    QN_TRY(qn_onnx_add(graph, net->activation == QN_RELU ? "Relu" : "Tanh", false, sum, bent, NULL, err));
+  }
+  *x = is_last ? output : bent;
+
+done:
+  return status;
+}
+
+// Numbers were learned with deviation 1 and mean 0.
+static qn_status add_scale(qn_onnx_graph *graph, const qn_model *model, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t one = 1;
+  const void *scale = NULL;
+  const void *shift = NULL;
+
+  QN_TRY(qn_arrays_get(&model->arrays, "output_scale", QN_FLOAT64, 1, &one, &scale, err));
+  QN_TRY(qn_arrays_get(&model->arrays, "output_shift", QN_FLOAT64, 1, &one, &shift, err));
+  QN_TRY(qn_onnx_floats(graph, "output_scale", 1, &one, scale, err));
+  QN_TRY(qn_onnx_floats(graph, "output_shift", 1, &one, shift, err));
+  QN_TRY(qn_onnx_add(graph, "Mul", false, "margin output_scale", "scaled", NULL, err));
+  QN_TRY(qn_onnx_add(graph, "Add", false, "scaled output_shift", "prediction", NULL, err));
+  QN_TRY(qn_onnx_output(graph, "prediction", QN_ONNX_FLOAT, 1, err));
+
+done:
+  return status;
+}
+
+qn_status qn_onnx_network(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_mlp_options *options = model->options;
+  const bool has_classes = model->classes.n > 0;
+  qn_mlp_net net = {0};
+
+  QN_TRY(qn_mlp_net_get(&model->arrays, options->activation, &net, err));
+  for (int l = 0; l < net.n_layers; l++) {
+    QN_TRY(add_layer(graph, &net, l, "margin", &x, err));
+  }
+  if (has_classes) {
+    QN_TRY(qn_onnx_link(graph, model, "margin", err));
+  } else {
+    QN_TRY(add_scale(graph, model, err));
+  }
 
 done:
   return status;

@@ -10,4 +10,6 @@ qn_status qn_onnx_classes(qn_onnx_graph *graph, const qn_model *model, const cha
 /// softmax.
 qn_status qn_onnx_link(qn_onnx_graph *graph, const qn_model *model, const char *margins, qn_error *err);
 qn_status qn_onnx_bayes(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
+/// Outputs of a network, through softmax for classes.
+qn_status qn_onnx_network(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
 qn_status qn_onnx_trees(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows and options that nothing can be learned from: a message that says what and where, and no model; and what is handled
+all the same."""
+import os
+import sys
+
+import numpy as np
+
+from estimator_cases import FOUR, HEAPS, NUMBERS, TWO, every_case
+from training_kit import (Table, Training, evaluate, expect_close, make_numbers, messages, predict, quern,
+                          read_model, run_tests, succeeds, train, train_fails, try_train)
+
+TAKE_MISSING = {"gbdt", "forest"}
+
+
+def with_value(table, column, row, value):
+    """The same with another value in one place, as text where it is one."""
+    values = table.columns[column].astype(object if isinstance(value, str) or value is None else float)
+    values[row] = value
+    return Table({**table.columns, column: values}, table.label)
+
+
+def finite(path):
+    return all(np.isfinite(values).all() for name, values in read_model(path).items()
+               if isinstance(values, np.ndarray) and values.dtype.kind == "f" and not name.startswith("curve"))
+
+
+def a_feature_without_a_value_is_told(folder):
+    for name, estimator, table, options in every_case():
+        if estimator in TAKE_MISSING | {"als"} or " " in name:
+            continue
+        column = table.features[1]
+        for value in (None, "NaN", "inf"):
+            data = with_value(table, column, 17, value).write_csv(os.path.join(folder, "rows.csv"))
+            train_fails(folder, estimator, data, label=table.label,
+                        says=("rows.csv", column, "filter" if value == "inf" else "impute"), **options)
+
+
+def trees_take_missing_values(folder):
+    rng = np.random.default_rng(1)
+    for estimator in sorted(TAKE_MISSING):
+        holes = {name: np.where(rng.uniform(size=len(FOUR)) < 0.2, np.nan, FOUR.columns[name]) for name in FOUR.features}
+        table = Table({**holes, FOUR.label: FOUR.y}, FOUR.label)
+        model = train(folder, estimator, table, n_trees=5)
+        assert finite(model)
+        assert set(predict(folder, model, table)["prediction"]) <= set(FOUR.y)
+
+
+def constant_and_empty_columns_do_no_harm(folder):
+    for name, estimator, table, options in every_case():
+        if estimator == "als" or name == "bayes multinomial":
+            continue
+        constant = Table({**table.columns, "constant": np.full(len(table), 3.5)}, table.label)
+        assert finite(train(folder, estimator, constant, **options)), name
+    gone = Table({**NUMBERS.columns, "gone": np.full(len(NUMBERS), np.nan)}, NUMBERS.label)
+    train_fails(folder, "linear", gone, says="gone", features="x0, standardise(impute(gone))", out="gone.h5")
+
+
+def labels_must_be_there_and_tell_apart(folder):
+    same = Table({**TWO.columns, TWO.label: np.full(len(TWO), "ash")}, TWO.label)
+    for estimator in ("logistic", "svm", "bayes", "gbdt", "forest", "mlp"):
+        train_fails(folder, estimator, same, says=("'y'", "same value"))
+        train_fails(folder, estimator, with_value(TWO, "y", 5, None), says=("'y'", "null"))
+    for estimator, options in (("linear", {}), ("elastic_net", {}), ("gbdt", {"task": "regression"}), ("mlp", {"task": "regression"})):
+        train_fails(folder, estimator, TWO, says=("'y'", "must be a number"), **options)
+        for value in (None, "NaN", "inf"):
+            train_fails(folder, estimator, with_value(NUMBERS, "y", 5, value), says="the label is", **options)
+    train_fails(folder, "logistic", TWO.only("x0", "x1"), label="z", says="'z'")
+    train_fails(folder, "logistic", TWO.only(*TWO.features), says="logistic learns a label")
+    train_fails(folder, "kmeans", TWO, says="learns no label", features="x0, x1")
+
+
+def weights_must_be_numbers_from_zero(folder):
+    for value, says in ((-1.0, "at least 0"), (None, "at least 0")):
+        table = Table({**NUMBERS.columns, "w": np.ones(len(NUMBERS))}, NUMBERS.label)
+        train_fails(folder, "linear", with_value(table, "w", 3, value), says=says, weight="w", features="x0, x1")
+    table = Table({**NUMBERS.columns, "w": np.zeros(len(NUMBERS))}, NUMBERS.label)
+    train_fails(folder, "linear", table, says="weights", weight="w", features="x0, x1")
+
+
+def there_must_be_enough_rows(folder):
+    few = HEAPS.rows(slice(0, 5))
+    train_fails(folder, "kmeans", few, says="5", k=6)
+    train_fails(folder, "mixture", few, says="5", k=6)
+    train_fails(folder, "neighbours", NUMBERS.rows(slice(0, 3)), says="3", k=4)
+    train_fails(folder, "pca", HEAPS, says="5", k=6)
+    same = Table({name: np.full(50, 1.0) for name in HEAPS.features})
+    train_fails(folder, "kmeans", same, says="different", k=2)
+    none = HEAPS.rows(slice(0, 0))
+    train_fails(folder, "pca", none, features="x0, x1", says="")
+
+
+def numbers_that_an_estimator_cannot_take_are_told(folder):
+    train_fails(folder, "bayes", TWO, kind="multinomial", says="negative")
+    train_fails(folder, "mlp", NUMBERS, task="regression", descent="sgd", learning_rate=1e6, says=("diverges", "learning rate"))
+
+
+def options_out_of_range_are_told(folder):
+    for estimator, options, says in (("logistic", {"l2": -1}, "l2"), ("kmeans", {"k": 0}, "k"), ("gbdt", {"max_bins": 1}, "max_bins"),
+                                     ("mlp", {"activation": "sinus"}, "relu tanh"), ("mlp", {"layers": "0"}, "layers"),
+                                     ("pca", {"k": "many"}, "k"), ("gbdt", {"learning_rate": "NaN"}, "learning_rate")):
+        label = None if estimator in ("kmeans", "pca") else "y"
+        train_fails(folder, estimator, TWO if label else HEAPS, label=label, says=says, **options)
+    train_fails(folder, "logistik", TWO, says="logistic")
+
+
+def a_model_says_what_it_misses(folder):
+    model = train(folder, "linear", NUMBERS)
+    done = quern(2, "predict", "--model", model, "--data", NUMBERS.only("x0", "x1").write_csv(os.path.join(folder, "few.csv")),
+                 "--out", "p.csv", folder=folder)
+    assert done.returncode == 1 and any("x2" in line for line in messages(done)), messages(done)
+    holes = predict(folder, model, with_value(NUMBERS, "x1", 4, None))["prediction"]
+    assert np.isnan(holes[4]) and np.isfinite(np.delete(holes, 4)).all()
+    learned = read_model(model)["learned_coefficients"].tobytes()
+    with open(model, "r+b") as file:  # a bit of what was learned
+        place = file.read().index(learned)
+        file.seek(place)
+        file.write(bytes([learned[0] ^ 1]))
+    done = quern(1, "predict", "--model", model, "--data", os.path.join(folder, "train.csv"), "--out", "p.csv", folder=folder)
+    assert done.returncode == 1 and any("model.h5" in line for line in messages(done)), messages(done)
+
+
+def rows_larger_than_the_budget_are_mapped(folder):
+    table = make_numbers(60000, 40)  # 19 MB of numbers
+    data = table.write_csv(os.path.join(folder, "rows.csv"))
+    wanted = read_model(train(folder, "linear", data, label="y", n_ranks=1, out="whole.h5"))["learned_coefficients"]
+    running = Training(folder, "linear", data, 1, label="y", memory="2400KiB", out="small.h5")
+    own = running.peak_own_memory()
+    found = read_model(os.path.join(folder, "small.h5"))["learned_coefficients"]
+    expect_close(found, wanted, 1e-9, "coefficients")
+    assert own < 45e6, f"{own / 1e6:.0f} MB of its own, with 2.4 MB for rows of 19 MB"
+    done = succeeds(try_train(folder, "gbdt", data, label="y", n_ranks=2, memory="2400KiB", task="regression", n_trees=5))
+    assert evaluate(folder, os.path.join(folder, "model.h5"), data)["r2"] > 0.1, done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests([a_feature_without_a_value_is_told, trees_take_missing_values, constant_and_empty_columns_do_no_harm,
+                        labels_must_be_there_and_tell_apart, weights_must_be_numbers_from_zero, there_must_be_enough_rows,
+                        numbers_that_an_estimator_cannot_take_are_told, options_out_of_range_are_told,
+                        a_model_says_what_it_misses, rows_larger_than_the_budget_are_mapped]))
