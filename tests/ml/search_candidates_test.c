@@ -22,7 +22,7 @@ static const qn_setting settings[] = {
      .min = 1,
      .max = 20},
     {.info = {"layers", "1", "a text"}, .kind = QN_SETTING_TEXT, .offset = offsetof(sample_options, layers)},
-    {.info = {NULL}},
+    {.info = {.name = NULL}},
 };
 static const qn_estimator sample = {
     .name = "sample", .settings = settings, .options_size = sizeof(sample_options)};
