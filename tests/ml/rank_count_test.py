@@ -27,7 +27,7 @@ def models_are_the_same_within_rounding(folder):
         data = table.write_csv(os.path.join(folder, f"{name}.csv"))
         models = trained_on_all(folder, estimator, table, data, **options)
         for n, model in zip(RANKS[1:], models[1:]):
-            found = model_difference(models[0], model, WITHIN)
+            found = model_difference(models[0], model, WITHIN, leave_out="curve_gradient_norm")  # near 0 at the end
             if found and estimator in CHAOTIC:
                 one, other = (evaluate(folder, path, data) for path in (models[0], model))
                 found = "; ".join(f"{metric} is {other.get(metric)} instead of {value}" for metric, value in one.items()
