@@ -36,25 +36,19 @@ static int64_t n_free(const qn_tree_grower *grower) {
   return grower->n_pooled + grower->most_made - grower->n_made;
 }
 
-static qn_status take_cells(qn_tree_grower *grower, qn_tree_cell **out, qn_error *err) {
-  qn_status status = QN_OK;
-  qn_tree_cell *cells = NULL;
-
+// NULL if there is no memory.
+static qn_tree_cell *take_cells(qn_tree_grower *grower) {
   if (grower->n_pooled > 0) {
-    *out = grower->pool[--grower->n_pooled];
-    goto done;
+    return grower->pool[--grower->n_pooled];
   }
   qn_tree_cell **pool = realloc(grower->pool, (size_t)(grower->n_made + 1) * sizeof *pool);
-  QN_REQUIRE(pool != NULL, err, QN_ERR_MEMORY, "no memory for the leaves of a tree");
+  if (pool == NULL) {
+    return NULL;
+  }
   grower->pool = pool;
-  cells = qn_memory_alloc(grower->sums->n_cells * (int64_t)sizeof *cells);
-  QN_REQUIRE(cells != NULL, err, QN_ERR_MEMORY, "no memory for the sums of a leaf (%" PRId64 " cells)",
-             grower->sums->n_cells);
-  grower->n_made++;
-  *out = cells;
-
-done:
-  return status;
+  qn_tree_cell *cells = qn_memory_alloc(grower->sums->n_cells * (int64_t)sizeof *cells);
+  grower->n_made += cells != NULL;
+  return cells;
 }
 
 static void give_cells(qn_tree_grower *grower, tree_leaf *leaf) {
@@ -73,7 +67,9 @@ static bool may_split(const qn_tree_grower *grower, const tree_leaf *leaf) {
 
 static qn_status sum_leaf(qn_tree_grower *grower, tree_leaf *leaf, const qn_tree_pair *pairs, qn_error *err) {
   qn_status status = QN_OK;
-  QN_TRY(take_cells(grower, &leaf->cells, err));
+  leaf->cells = take_cells(grower);
+  QN_REQUIRE(leaf->cells != NULL, err, QN_ERR_MEMORY, "no memory for the sums of a leaf (%" PRId64 " cells)",
+             grower->sums->n_cells);
   QN_TRY(qn_tree_sums_of_rows(grower->sums, grower->rows + leaf->first, leaf->n, leaf->total.n, pairs,
                               grower->is_used, leaf->cells, err));
 
@@ -99,7 +95,7 @@ static qn_status sum_children(qn_tree_grower *grower, tree_leaf *left, tree_leaf
   larger->cells = parent;
   if (parent != NULL) {
     QN_TRY(sum_leaf(grower, smaller, pairs, err));
-    subtract(larger->cells, smaller->cells, grower->sums->n_cells);
+    subtract(parent, smaller->cells, grower->sums->n_cells);
   } else {
     QN_TRY(sum_leaf(grower, larger, pairs, err));
     if (may_split(grower, smaller)) {
