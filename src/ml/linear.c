@@ -97,7 +97,7 @@ static qn_status take_off_null_space(const equations *e, int n_null, double *b, 
   QN_REQUIRE(basis, err, QN_ERR_MEMORY, "out of memory for %lld columns", (long long)n);
   for (int64_t i = 0; i < n; i++) {
     for (int64_t k = 0; k < n_null; k++) {
-      basis[i * n_null + k] = e->factor[i * n + k] * (e->scale[i] > 0 ? e->scale[i] : 1);
+      basis[i * n_null + k] = e->factor[i * n + k] * e->scale[i]; // 0 of a constant column
     }
   }
   for (int k = 0; k < n_null; k++) { // Gram-Schmidt, twice for accuracy

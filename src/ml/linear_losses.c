@@ -11,16 +11,20 @@ enum { CHUNK = 256 };
 
 // Eight neighbouring numbers, wherever they lie.
 typedef double eight __attribute__((vector_size(64), aligned(8), may_alias));
+typedef int64_t eight_bits __attribute__((vector_size(64), aligned(8), may_alias));
 
-// e^x for x <= 0: x = k ln 2 + r, a Taylor polynomial in r, and k added to the exponent's bits.
-static inline double exp_of(double x) {
-  const double shift = 6755399441055744.0; // 1.5 * 2^52: adding it rounds to whole numbers
-  const double clamped = x < -708.0 ? -708.0 : x;
-  const double shifted = clamped * 1.4426950408889634 + shift;
-  const double k = shifted - shift;
-  const double r = (clamped - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10;
-  double p = 1.0 / 6227020800.0;
-  p = p * r + 1.0 / 479001600.0;
+// e^x for eight x <= 0, in place: x = k ln 2 + r, a Taylor polynomial in r, and k added to the exponent's
+// bits.
+__attribute__((always_inline)) static inline void exp_of_eight(double *values) {
+  const eight shift = {0x1.8p52, 0x1.8p52, 0x1.8p52, 0x1.8p52, 0x1.8p52, 0x1.8p52, 0x1.8p52, 0x1.8p52};
+  const eight least = {-708, -708, -708, -708, -708, -708, -708, -708};
+  const eight given = *(const eight *)values;
+  const eight_bits is_low = (eight_bits)(given < least);
+  const eight x = (eight)((is_low & (eight_bits)least) | (~is_low & (eight_bits)given));
+  const eight shifted = x * 1.4426950408889634 + shift; // adding it rounds to whole numbers
+  const eight k = shifted - shift;
+  const eight r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10;
+  eight p = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0;
   p = p * r + 1.0 / 39916800.0;
   p = p * r + 1.0 / 3628800.0;
   p = p * r + 1.0 / 362880.0;
@@ -33,13 +37,7 @@ static inline double exp_of(double x) {
   p = p * r + 0.5;
   p = p * r + 1.0;
   p = p * r + 1.0;
-  uint64_t bits = 0;
-  uint64_t power = 0;
-  memcpy(&bits, &p, 8);
-  memcpy(&power, &shifted, 8);
-  bits += power << 52; // the low bits of `shifted` are k
-  memcpy(&p, &bits, 8);
-  return p;
+  *(eight *)values = (eight)((eight_bits)p + ((eight_bits)shifted << 52)); // its low bits are k
 }
 
 // ln(1 + e) for 0 <= e <= 1: 2 artanh(e / (2 + e)) by its series.
@@ -67,13 +65,19 @@ static inline double log1p_of(double e) {
 }
 
 QN_WIDE void qn_exp_all(double *values, int64_t n) {
-  for (int64_t i = 0; i < n; i++) {
-    values[i] = exp_of(values[i]);
+  double rest[8] = {0};
+  const int64_t n_rest = n % 8;
+
+  for (int64_t i = 0; i < n - n_rest; i += 8) {
+    exp_of_eight(values + i);
   }
+  memcpy(rest, values + n - n_rest, (size_t)n_rest * 8);
+  exp_of_eight(rest);
+  memcpy(values + n - n_rest, rest, (size_t)n_rest * 8);
 }
 
 double qn_sigmoid(double margin) {
-  const double e = exp_of(-fabs(margin));
+  const double e = exp(-fabs(margin));
   return margin >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
@@ -85,10 +89,15 @@ static double sum_of(const double *values, int64_t n) {
   return sum;
 }
 
-QN_WIDE static void logistic_rows(int64_t n, const double *y, double *margins, double *losses) {
+QN_WIDE static void logistic_rows(int64_t n, const double *y, double *restrict margins,
+                                  double *restrict losses) {
+  for (int64_t i = 0; i < n; i++) {
+    losses[i] = -fabs(margins[i]);
+  }
+  qn_exp_all(losses, n);
   for (int64_t i = 0; i < n; i++) {
     const double m = margins[i];
-    const double e = exp_of(-fabs(m));
+    const double e = losses[i];
     const double upper = 1.0 / (1.0 + e);
     const double lower = e * upper;
     const double towards = y[i] > 0.5 ? m : -m; // how far it is on the right side

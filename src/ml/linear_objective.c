@@ -12,13 +12,18 @@ void qn_linear_block_margins(const qn_row_block *block, int n_outputs, const dou
     qn_rows_times_vector(block->x, block->n_rows, block->n_columns, b, intercept[0], margins);
     return;
   }
+  if (block->x) { // OpenBLAS is faster where nothing is there to add to
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)block->n_rows, n_outputs,
+                block->n_columns, 1, block->x, block->n_columns, b, n_outputs, 0, margins, n_outputs);
+    for (int64_t row = 0; row < block->n_rows; row++) {
+      for (int k = 0; k < n_outputs; k++) {
+        margins[row * n_outputs + k] += intercept[k];
+      }
+    }
+    return;
+  }
   for (int64_t row = 0; row < block->n_rows; row++) {
     memcpy(margins + row * n_outputs, intercept, (size_t)n_outputs * 8);
-  }
-  if (block->x) {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)block->n_rows, n_outputs,
-                block->n_columns, 1, block->x, block->n_columns, b, n_outputs, 1, margins, n_outputs);
-    return;
   }
   for (int64_t row = 0; row < block->n_rows; row++) {
     double *m = margins + row * n_outputs;

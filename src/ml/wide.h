@@ -7,7 +7,7 @@
 // The sanitizers are not up yet when the program chooses.
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) &&             \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define QN_WIDE __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
+#define QN_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define QN_WIDE
 #endif
