@@ -103,7 +103,7 @@ def read_predictions(path):
     """The columns that the model added, as arrays by name."""
     with open(path, encoding="utf-8", newline="") as file:
         header = next(csv.reader(file))
-    wanted = [i for i, name in enumerate(header) if name.startswith("p_") or name in ("prediction", "cluster")]
+    wanted = [i for i, name in enumerate(header) if name.startswith("p_") or name in ("prediction", "cluster", "class", "curved", "rating")]
     values = np.genfromtxt(path, delimiter=",", skip_header=1, usecols=wanted, ndmin=2)
     return {header[i]: values[:, place] for place, i in enumerate(wanted)}
 

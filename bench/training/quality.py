@@ -68,10 +68,14 @@ def svm(data, learned):
             "test accuracy": float(np.mean(test == data.load("test-binary")))}
 
 
+def labels_of(data, learned, label, part):
+    """As whole numbers, in the order of the predictions: a staged dataset may have the rows in another order than the file."""
+    return np.asarray(learned["rows"][label]).astype(int) if "rows" in learned else data.load(f"{part}-{label}")
+
+
 def probabilities(data, learned, label, part="test"):
     """Of classes predicted with their probabilities: `p` [n_rows, n_classes]."""
-    y = data.load(f"{part}-{label}")
-    p = learned["p"]
+    y, p = labels_of(data, learned, label, part), learned["p"]
     loss = -np.mean(np.log(np.clip(p[np.arange(len(y)), y], 1e-15, 1)))
     found = {"test log-loss": float(loss), "test accuracy": float(np.mean(p.argmax(axis=1) == y))}
     if p.shape[1] == 2:
@@ -90,7 +94,7 @@ def area(score, y):
 
 
 def accuracy(data, learned, label, part="test"):
-    return {"test accuracy": float(np.mean(learned["prediction"] == data.load(f"{part}-{label}")))}
+    return {"test accuracy": float(np.mean(learned["prediction"] == labels_of(data, learned, label, part)))}
 
 
 def inertia(data, learned):
@@ -131,7 +135,7 @@ def pca(data, learned):
 
 
 def explicit(data, learned):
-    left = learned["prediction"] - data.load("test-rating")
+    left = learned["prediction"] - (learned["rows"]["rating"] if "rows" in learned else data.load("test-rating"))
     return {"test rmse": float(np.sqrt(np.nanmean(np.square(left))))}
 
 

@@ -35,11 +35,11 @@ def linear(model, _):
 
 def with_p(_, predicted):
     names = [name for name in predicted if name.startswith("p_")]
-    return {"p": np.column_stack([predicted[name] for name in names])}
+    return {"p": np.column_stack([predicted[name] for name in names]), "rows": predicted}
 
 
 def with_prediction(_, predicted):
-    return {"prediction": predicted["prediction"]}
+    return {"prediction": predicted["prediction"], "rows": predicted}
 
 
 def mixture(model, _):

@@ -130,27 +130,27 @@ done:
 }
 
 qn_status qn_fit_prepare(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
-                         const void *options, qn_model **out, qn_rows **rows, qn_error *err) {
+                         const void *options, qn_model **model, qn_rows **rows, qn_error *err) {
   qn_status status = QN_OK;
-  qn_model *model = NULL;
+  qn_model *made = NULL;
   const int64_t start = qn_clock_ns();
 
   *rows = NULL;
   QN_TRY(qn_job_check(data->plan->job, err));
   QN_TRY(qn_settings_check(estimator, options, err));
-  QN_TRY(qn_model_new(data->plan->job, estimator, &model, err));
-  QN_TRY(describe(model, how, options, err));
-  choose_classes(data, how->label, model);
-  QN_TRY(check_training(data, estimator, how, model->options, err));
-  if (estimator->task(model->options) == QN_TASK_CLASS) {
-    QN_TRY(qn_classes_fit(data, how->label, &model->classes, err));
+  QN_TRY(qn_model_new(data->plan->job, estimator, &made, err));
+  QN_TRY(describe(made, how, options, err));
+  choose_classes(data, how->label, made);
+  QN_TRY(check_training(data, estimator, how, made->options, err));
+  if (estimator->task(made->options) == QN_TASK_CLASS) {
+    QN_TRY(qn_classes_fit(data, how->label, &made->classes, err));
   }
   if (!estimator->loads_itself) {
-    QN_TRY(load(data, how, model, rows, err));
-    model->n_rows = (*rows)->n_total;
+    QN_TRY(load(data, how, made, rows, err));
+    made->n_rows = *rows == NULL ? 0 : (*rows)->n_total;
   }
-  model->load_seconds = (double)(qn_clock_ns() - start) / 1e9;
-  *out = model;
+  made->load_seconds = (double)(qn_clock_ns() - start) / 1e9;
+  *model = made;
 
 done:
   return status;

@@ -86,7 +86,8 @@ static void begin_at(qn_linear_objective *o, const double *shares, double *start
 static void factorise(const qn_linear_objective *o, double curvature, double *factor) {
   const int n = o->n_columns;
 
-  for (double trifle = 1e-10; trifle < 1; trifle *= 100) {
+  for (int attempt = 0; attempt < 5; attempt++) {
+    const double trifle = 1e-10 * pow(100, attempt);
     for (int64_t i = 0; i < (int64_t)n * n; i++) {
       factor[i] = curvature * o->gram.matrix[i];
     }

@@ -399,7 +399,7 @@ static qn_status add_silhouette(qn_dataset *data, row_judge *judge, double n_row
   status = status == QN_OK ? qn_buffer_append(&bytes, &silhouette, sizeof silhouette, &err) : status;
   status = status == QN_OK ? qn_comm_broadcast(job->comm, 0, &bytes, &err) : status;
   status = keep(job, qn_comm_agree(job->comm, status, &err), &err);
-  if (status == QN_OK) {
+  if (status == QN_OK && bytes.data != NULL) {
     memcpy(&silhouette, bytes.data, sizeof silhouette);
     if (!isnan(silhouette)) {
       qn_metrics_add(out, "silhouette", silhouette);

@@ -100,6 +100,7 @@ qn_status qn_mlp_net_get(const qn_arrays *arrays, qn_activation activation, qn_m
     const int64_t shape[2] = {-1, l == 0 ? -1 : net.widths[l]};
     const void *data = NULL;
     QN_TRY(qn_arrays_get(arrays, name, QN_FLOAT32, 2, shape, &data, err));
+    QN_REQUIRE(weights != NULL, err, QN_ERR_FORMAT, "the model lacks the weights of layer %d", l);
     net.weights[l] = data;
     net.widths[l] = weights->dims[1];
     net.widths[l + 1] = weights->dims[0];

@@ -152,6 +152,7 @@ done:
   return status;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): a block is made dense in it
 qn_status qn_spectrum_randomised(qn_fit_state *fit, bool is_centred, double *room, qn_spectrum *out,
                                  qn_error *err) {
   qn_status status = QN_OK;

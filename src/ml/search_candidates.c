@@ -25,7 +25,7 @@ typedef struct grid_axes {
 // A value up to a comma or space; in single quotes it may hold both. Moves *at behind it. The quotes stay.
 static const char *next_value(const char **at, qn_arena *arena) {
   const char *start = *at;
-  const char *end = start;
+  const char *end = NULL;
 
   if (*start == '\'') {
     end = strchr(start + 1, '\'');
@@ -126,8 +126,9 @@ static const char *make_text(const grid_axes *grid, bool is_random, uint64_t see
 
   for (int a = grid->n - 1; a >= 0 && text != NULL; a--) {
     const grid_axis *axis = &grid->axes[a];
-    const char *value = is_random ? draw(axis, seed, number, a, arena) : axis->values[rest % axis->n];
-    rest /= axis->n;
+    const int64_t n_values = axis->n > 0 ? axis->n : 1; // there is always one
+    const char *value = is_random ? draw(axis, seed, number, a, arena) : axis->values[rest % n_values];
+    rest /= n_values;
     text = value == NULL
                ? NULL
                : qn_arena_printf(arena, "%s=%s%s%s", axis->name, value, text[0] == '\0' ? "" : " ", text);

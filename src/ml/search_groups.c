@@ -117,8 +117,8 @@ static qn_status take_fold(group_search *search, qn_comm *comm, int fold, qn_err
   double *x = qn_memory_alloc(all->x.size);
   double *y = qn_memory_alloc(all->y.size);
   double *w = has_weights ? qn_memory_alloc(all->w.size) : NULL;
-  QN_REQUIRE(x != NULL && y != NULL && (w != NULL || !has_weights), err, QN_ERR_MEMORY,
-             "no memory for a fold of %lld rows", (long long)all->n);
+  QN_REQUIRE(x != NULL && y != NULL && (w != NULL || !has_weights) && search->test != NULL, err,
+             QN_ERR_MEMORY, "no memory for a fold of %lld rows", (long long)all->n);
   for (int64_t row = 0; row < all->n; row++) {
     if (qn_fold_of_row(row, search->n_parts, seed) == fold) {
       search->test[search->n_test++] = row;
@@ -236,7 +236,7 @@ static qn_status metrics_of_classes(const qn_model *model, double *rows, int64_t
   qn_status status = QN_OK;
   const double auc = model->classes.n == 2 ? area_under_curve(rows, n) : NAN;
 
-  for (int64_t i = 0; i < n; i++) { // closes the gaps of the scores
+  for (int64_t i = 0; rows != NULL && i < n; i++) { // closes the gaps of the scores
     memmove(rows + i * QN_CONFUSION_WIDTH, rows + i * CLASS_WIDTH, QN_CONFUSION_WIDTH * sizeof *rows);
   }
   QN_TRY(qn_metrics_of_confusion(rows, n, model->classes.n, model->estimator->has_margins, out, err));
@@ -254,10 +254,10 @@ static void metrics_of_numbers(const double *rows, int64_t n, qn_metrics *out) {
   double absolute = 0;
   double spread = 0;
 
-  for (int64_t i = 0; i < n; i++) {
+  for (int64_t i = 0; rows != NULL && i < n; i++) {
     mean += rows[i * NUMBER_WIDTH] / (double)n;
   }
-  for (int64_t i = 0; i < n; i++) {
+  for (int64_t i = 0; rows != NULL && i < n; i++) {
     const double error = rows[i * NUMBER_WIDTH + 1] - rows[i * NUMBER_WIDTH];
     squares += error * error;
     absolute += fabs(error);
