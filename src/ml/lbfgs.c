@@ -45,7 +45,7 @@ static qn_status make_room(qn_lbfgs *solver, const qn_lbfgs_problem *problem, qn
              err, QN_ERR_MEMORY, "out of memory for the solver's vectors of %lld values", (long long)n);
   memset(solver->steps, 0, (size_t)pairs); // all of it is saved
   memset(solver->changes, 0, (size_t)pairs);
-  memset(solver->rhos, 0, 8 * (size_t)solver->problem.history);
+  memset(solver->rhos, 0, (size_t)solver->problem.history * 8);
 
 done:
   if (status) {

@@ -85,9 +85,9 @@ static void begin_at(qn_linear_objective *o, const double *shares, double *start
 // The factor of curvature * covariance + l2, the diagonal a trifle larger so that it exists.
 static void factorise(const qn_linear_objective *o, double curvature, double *factor) {
   const int n = o->n_columns;
+  double trifle = 1e-10;
 
-  for (int attempt = 0; attempt < 5; attempt++) {
-    const double trifle = 1e-10 * pow(100, attempt);
+  for (int trial = 0; trial < 5; trial++) {
     for (int64_t i = 0; i < (int64_t)n * n; i++) {
       factor[i] = curvature * o->gram.matrix[i];
     }
@@ -99,6 +99,7 @@ static void factorise(const qn_linear_objective *o, double curvature, double *fa
     if (LAPACKE_dpotrf(LAPACK_ROW_MAJOR, 'L', n, factor, n) == 0) {
       return;
     }
+    trifle *= 100;
   }
   memset(factor, 0, (size_t)n * (size_t)n * 8); // hopeless: no preconditioner
   for (int j = 0; j < n; j++) {

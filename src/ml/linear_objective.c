@@ -25,7 +25,7 @@ void qn_linear_block_margins(const qn_row_block *block, int n_outputs, const dou
   for (int64_t row = 0; row < block->n_rows; row++) {
     memcpy(margins + row * n_outputs, intercept, (size_t)n_outputs * 8);
   }
-  for (int64_t row = 0; block->starts != NULL && row < block->n_rows; row++) {
+  for (int64_t row = 0; block->starts && row < block->n_rows; row++) {
     double *m = margins + row * n_outputs;
     for (int64_t i = block->starts[row]; i < block->starts[row + 1]; i++) {
       const double *line = b + (int64_t)block->columns[i] * n_outputs;
@@ -47,7 +47,7 @@ void qn_linear_block_gradient(const qn_row_block *block, int n_outputs, const do
                 1, block->x, block->n_columns, derivatives, n_outputs, 1, gradient, n_outputs);
     return;
   }
-  for (int64_t row = 0; block->starts != NULL && row < block->n_rows; row++) {
+  for (int64_t row = 0; block->starts && row < block->n_rows; row++) {
     const double *d = derivatives + row * n_outputs;
     for (int64_t i = block->starts[row]; i < block->starts[row + 1]; i++) {
       double *line = gradient + (int64_t)block->columns[i] * n_outputs;

@@ -281,7 +281,7 @@ static qn_status resume(adam *a, int64_t *epoch, qn_error *err) {
   double *const to[] = {a->x, a->mean, a->square};
 
   QN_TRY(qn_fit_resume(a->o->fit, epoch, &state, err));
-  for (int i = 0; i < 3 && *epoch > 0; i++) {
+  for (int i = 0; i < 3 && *epoch > 0 && to[i] != NULL; i++) {
     const void *values = NULL;
     QN_TRY(qn_arrays_get(&state, names[i], QN_FLOAT64, 1, &a->o->n, &values, err));
     memcpy(to[i], values, (size_t)a->o->n * 8);
