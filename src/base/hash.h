@@ -20,6 +20,10 @@ static inline uint64_t qn_hash_mix(uint64_t value) {
 static inline uint64_t qn_hash_combine(uint64_t before, uint64_t hash) {
   return qn_hash_mix(before * 0x9e3779b97f4a7c15ull + hash);
 }
+/// A number in [0, 1), of 53 bits.
+static inline double qn_hash_to_unit(uint64_t hash) {
+  return (double)(hash >> 11) * 0x1p-53;
+}
 /// Maps a hash to 0 .. n - 1 by its high bits (multiply-shift, Lemire 2019); tables use the low bits.
 static inline int32_t qn_hash_to_range(uint64_t hash, int32_t n) {
   return (int32_t)(((hash >> 32) * (uint64_t)n) >> 32);

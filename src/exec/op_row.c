@@ -169,7 +169,7 @@ static qn_status push_sample(qn_op *op, const qn_batch *batch, qn_error *err) {
   for (int64_t row = 0; row < batch->n_rows; row++) {
     const uint64_t hash = qn_hash_mix(state->hashes[row] ^ qn_hash_mix(node->seed + 0x9e3779b97f4a7c15ull));
     state->rows[n] = (int32_t)row;
-    const double number = (double)(hash >> 11) * 0x1p-53; // 53 bits, in [0, 1)
+    const double number = qn_hash_to_unit(hash);
     n += (number >= node->from && number < node->to) != node->is_outside;
   }
   QN_TRY(push_gathered(op, batch, state->rows, n, err));

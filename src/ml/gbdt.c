@@ -36,7 +36,7 @@ enum { DRAW_HELD = 1, DRAW_ROWS, DRAW_COLUMNS };
 static double draw(const boosting *booster, uint64_t what, uint64_t tree, uint64_t number) {
   uint64_t hash = qn_hash_combine(booster->fit->how->seed, what);
   hash = qn_hash_combine(hash, tree);
-  return (double)(qn_hash_combine(hash, number) >> 11) * 0x1p-53;
+  return qn_hash_to_unit(qn_hash_combine(hash, number));
 }
 
 static bool is_early(const boosting *booster) {

@@ -9,7 +9,7 @@
 static bool is_held_out(const qn_mlp_training *training, int64_t position) {
   const uint64_t row = (uint64_t)(training->fit->rows->first_row + position);
   const uint64_t hash = qn_hash_combine(qn_hash_mix(training->fit->how->seed ^ 0x686f6c64), row);
-  return (double)(hash >> 11) * 0x1p-53 < training->options->holdout;
+  return qn_hash_to_unit(hash) < training->options->holdout;
 }
 
 qn_status qn_mlp_keep_out(const qn_mlp_training *training, qn_mini_batches *batches, qn_error *err) {

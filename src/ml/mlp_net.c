@@ -64,7 +64,7 @@ void qn_mlp_net_start(const qn_mlp_net *net, uint64_t seed, float *parameters) {
     const uint64_t key = qn_hash_combine(qn_hash_mix(seed), (uint64_t)l);
     float *weights = parameters + qn_mlp_layer_start(net, l);
     for (int64_t i = 0; i < n_weights; i++) {
-      const double number = (double)(qn_hash_combine(key, (uint64_t)i) >> 11) * 0x1p-53;
+      const double number = qn_hash_to_unit(qn_hash_combine(key, (uint64_t)i));
       weights[i] = (float)(bound * (2 * number - 1));
     }
     memset(weights + n_weights, 0, (size_t)net->widths[l + 1] * sizeof *weights);

@@ -79,7 +79,7 @@ done:
 static double uniform(uint64_t seed, int64_t candidate, int axis) {
   const uint64_t hash =
       qn_hash_mix(qn_hash_combine(qn_hash_combine(seed + 1, (uint64_t)candidate), (uint64_t)axis));
-  return (double)(hash >> 11) * 0x1p-53;
+  return qn_hash_to_unit(hash);
 }
 
 // "low..high" of numbers.
