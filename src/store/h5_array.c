@@ -178,6 +178,19 @@ static qn_status open_dataset(hid_t group, const char *path, const char *name, h
   return QN_OK;
 }
 
+// Each may not be open.
+static void close_opened(hid_t dataset, hid_t type, hid_t space) {
+  if (space >= 0) {
+    H5Sclose(space);
+  }
+  if (type >= 0) {
+    H5Tclose(type);
+  }
+  if (dataset >= 0) {
+    H5Dclose(dataset);
+  }
+}
+
 qn_status qn_h5_array_open(hid_t group, const char *path, const char *name, hid_t type, int64_t n, hid_t *out,
                            qn_error *err) {
   qn_status status = QN_OK;
@@ -196,15 +209,7 @@ qn_status qn_h5_array_open(hid_t group, const char *path, const char *name, hid_
   dataset = H5I_INVALID_HID;
 
 done:
-  if (space >= 0) {
-    H5Sclose(space);
-  }
-  if (found >= 0) {
-    H5Tclose(found);
-  }
-  if (dataset >= 0) {
-    H5Dclose(dataset);
-  }
+  close_opened(dataset, found, space);
   return status;
 }
 
@@ -254,15 +259,7 @@ qn_status qn_h5_read_text(hid_t group, const char *path, const char *name, int64
   out->size += size;
 
 done:
-  if (space >= 0) {
-    H5Sclose(space);
-  }
-  if (type >= 0) {
-    H5Tclose(type);
-  }
-  if (dataset >= 0) {
-    H5Dclose(dataset);
-  }
+  close_opened(dataset, type, space);
   return status;
 }
 
@@ -315,14 +312,6 @@ qn_status qn_h5_shaped_open(hid_t group, const char *path, const char *name, int
   dataset = H5I_INVALID_HID;
 
 done:
-  if (space >= 0) {
-    H5Sclose(space);
-  }
-  if (found >= 0) {
-    H5Tclose(found);
-  }
-  if (dataset >= 0) {
-    H5Dclose(dataset);
-  }
+  close_opened(dataset, found, space);
   return status;
 }

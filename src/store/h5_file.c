@@ -235,20 +235,8 @@ qn_status qn_h5_put_int64(hid_t object, const char *path, const char *name, int6
   return qn_h5_put_value(object, path, name, H5T_STD_I64LE, &value, err);
 }
 
-qn_status qn_h5_get_int64(hid_t object, const char *path, const char *name, int64_t *value, qn_error *err) {
-  qn_status status = QN_OK;
-  hid_t attribute = H5I_INVALID_HID, type = H5I_INVALID_HID, space = H5I_INVALID_HID;
-
-  QN_REQUIRE(H5Aexists(object, name) > 0, err, QN_ERR_FORMAT, "%s: has no attribute '%s'", path, name);
-  attribute = H5Aopen(object, name, H5P_DEFAULT);
-  type = attribute >= 0 ? H5Aget_type(attribute) : H5I_INVALID_HID;
-  space = attribute >= 0 ? H5Aget_space(attribute) : H5I_INVALID_HID;
-  if (type < 0 || space < 0 || H5Tget_class(type) != H5T_INTEGER ||
-      H5Sget_simple_extent_npoints(space) != 1 || H5Aread(attribute, H5T_NATIVE_INT64, value) < 0) {
-    status = qn_h5_fail(err, QN_ERR_FORMAT, path, "the attribute '%s' is no whole number", name);
-  }
-
-done:
+// Each may not be open.
+static void close_opened(hid_t attribute, hid_t type, hid_t space) {
   if (space >= 0) {
     H5Sclose(space);
   }
@@ -258,6 +246,33 @@ done:
   if (attribute >= 0) {
     H5Aclose(attribute);
   }
+}
+
+static qn_status open_attribute(hid_t object, const char *path, const char *name, hid_t *attribute,
+                                hid_t *type, hid_t *space, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_REQUIRE(H5Aexists(object, name) > 0, err, QN_ERR_FORMAT, "%s: has no attribute '%s'", path, name);
+  *attribute = H5Aopen(object, name, H5P_DEFAULT);
+  *type = *attribute >= 0 ? H5Aget_type(*attribute) : H5I_INVALID_HID;
+  *space = *attribute >= 0 ? H5Aget_space(*attribute) : H5I_INVALID_HID;
+
+done:
+  return status;
+}
+
+qn_status qn_h5_get_int64(hid_t object, const char *path, const char *name, int64_t *value, qn_error *err) {
+  qn_status status = QN_OK;
+  hid_t attribute = H5I_INVALID_HID, type = H5I_INVALID_HID, space = H5I_INVALID_HID;
+
+  QN_TRY(open_attribute(object, path, name, &attribute, &type, &space, err));
+  if (type < 0 || space < 0 || H5Tget_class(type) != H5T_INTEGER ||
+      H5Sget_simple_extent_npoints(space) != 1 || H5Aread(attribute, H5T_NATIVE_INT64, value) < 0) {
+    status = qn_h5_fail(err, QN_ERR_FORMAT, path, "the attribute '%s' is no whole number", name);
+  }
+
+done:
+  close_opened(attribute, type, space);
   return status;
 }
 
@@ -276,10 +291,7 @@ qn_status qn_h5_get_fixed_text(hid_t object, const char *path, const char *name,
   qn_status status = QN_OK;
   hid_t attribute = H5I_INVALID_HID, type = H5I_INVALID_HID, space = H5I_INVALID_HID;
 
-  QN_REQUIRE(H5Aexists(object, name) > 0, err, QN_ERR_FORMAT, "%s: has no attribute '%s'", path, name);
-  attribute = H5Aopen(object, name, H5P_DEFAULT);
-  type = attribute >= 0 ? H5Aget_type(attribute) : H5I_INVALID_HID;
-  space = attribute >= 0 ? H5Aget_space(attribute) : H5I_INVALID_HID;
+  QN_TRY(open_attribute(object, path, name, &attribute, &type, &space, err));
   const size_t size = type >= 0 && H5Tget_class(type) == H5T_STRING ? H5Tget_size(type) : 0;
   if (space < 0 || size == 0 || size > (size_t)max_bytes || H5Tis_variable_str(type) != 0 ||
       H5Sget_simple_extent_npoints(space) != 1) {
@@ -294,15 +306,7 @@ qn_status qn_h5_get_fixed_text(hid_t object, const char *path, const char *name,
   out->size += (int64_t)strnlen((const char *)out->data + out->size, size);
 
 done:
-  if (space >= 0) {
-    H5Sclose(space);
-  }
-  if (type >= 0) {
-    H5Tclose(type);
-  }
-  if (attribute >= 0) {
-    H5Aclose(attribute);
-  }
+  close_opened(attribute, type, space);
   return status;
 }
 
