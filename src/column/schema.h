@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <quern/schema.h>
+#include "base/arena.h"
 #include "base/buffer.h"
 
 typedef struct qn_field {
@@ -28,6 +29,10 @@ qn_status qn_schema_project(const qn_schema *schema, const int *columns, int n_c
 bool qn_schema_is_equal(const qn_schema *a, const qn_schema *b);
 /// Appends the text that qn_schema_parse() reads back.
 qn_status qn_schema_print(const qn_schema *schema, qn_buffer *out, qn_error *err);
+/// The name in double quotes, a quote inside doubled: as schemas and SQL read any name. Appended; or in the
+/// arena, NULL if there is no memory.
+qn_status qn_name_quote(const char *name, qn_buffer *out, qn_error *err);
+char *qn_name_quoted(qn_arena *arena, const char *name);
 /// Finds a type by its schema name, or by PostgreSQL's (boolean, integer, bigint, real, double precision,
 /// text, varchar, bytea, ...). False if there is none.
 bool qn_type_parse(const char *name, qn_type *out);

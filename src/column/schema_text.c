@@ -132,22 +132,42 @@ static bool is_word(const char *name) {
   return *name == '\0';
 }
 
-static qn_status print_name(const char *name, qn_buffer *out, qn_error *err) {
-  qn_status status = QN_OK;
-  if (is_word(name)) {
-    return qn_buffer_append(out, name, (int64_t)strlen(name), err);
-  }
-  QN_TRY(qn_buffer_append(out, "\"", 1, err));
+// Writes the name in quotes and gives the place behind it; `to` has room for 2 + twice the name.
+static char *write_quoted(const char *name, char *to) {
+  *to++ = '"';
   for (; *name != '\0'; name++) {
-    QN_TRY(qn_buffer_append(out, name, 1, err));
+    *to++ = *name;
     if (*name == '"') {
-      QN_TRY(qn_buffer_append(out, name, 1, err));
+      *to++ = '"';
     }
   }
-  QN_TRY(qn_buffer_append(out, "\"", 1, err));
+  *to++ = '"';
+  return to;
+}
+
+qn_status qn_name_quote(const char *name, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_buffer_reserve(out, 2 * (int64_t)strlen(name) + 2, err));
+  char *start = (char *)out->data + out->size;
+  out->size += write_quoted(name, start) - start;
 
 done:
   return status;
+}
+
+char *qn_name_quoted(qn_arena *arena, const char *name) {
+  char *text = qn_arena_alloc(arena, 2 * (int64_t)strlen(name) + 3);
+
+  if (text != NULL) {
+    *write_quoted(name, text) = '\0';
+  }
+  return text;
+}
+
+static qn_status print_name(const char *name, qn_buffer *out, qn_error *err) {
+  return is_word(name) ? qn_buffer_append(out, name, (int64_t)strlen(name), err)
+                       : qn_name_quote(name, out, err);
 }
 
 qn_status qn_schema_print(const qn_schema *schema, qn_buffer *out, qn_error *err) {

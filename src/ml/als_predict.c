@@ -153,7 +153,7 @@ static qn_status add_key(qn_buffer *text, const qn_schema *schema, const char *n
              "predict: column '%s' is %s, and was %s when the model was trained", name, qn_type_name(found),
              qn_type_name(type));
   QN_TRY(qn_buffer_printf(text, err, ", "));
-  QN_TRY(qn_als_quote(text, name, err));
+  QN_TRY(qn_name_quote(name, text, err));
   QN_TRY(qn_buffer_printf(text, err, "::%s as %s", qn_type_name(type), alias));
 
 done:
@@ -167,7 +167,7 @@ static qn_status print_kept(const qn_schema *schema, qn_buffer *out, qn_error *e
   QN_REQUIRE(qn_schema_find(schema, "prediction") < 0, err, QN_ERR_ARG,
              "predict: the rows have a column 'prediction' already; rename it in front");
   for (int i = 0; i < qn_schema_n_columns(schema); i++) {
-    QN_TRY(qn_als_quote(out, qn_schema_name(schema, i), err));
+    QN_TRY(qn_name_quote(qn_schema_name(schema, i), out, err));
     QN_TRY(qn_buffer_printf(out, err, ", "));
   }
   QN_TRY(qn_buffer_printf(out, err, "prediction"));

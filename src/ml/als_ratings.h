@@ -46,8 +46,6 @@ typedef struct qn_als_columns {
 qn_status qn_als_columns_parse(const char *features, const char *label, const qn_schema *schema,
                                qn_als_columns *out, qn_error *err);
 void qn_als_columns_release(qn_als_columns *columns);
-/// Local. Appends a column's name as SQL writes it, in quotes.
-qn_status qn_als_quote(qn_buffer *out, const char *name, qn_error *err);
 
 /// What one run over the dataset brings to this rank; ids are its own numbers of values.
 typedef struct qn_als_rows {

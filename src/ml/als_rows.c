@@ -28,19 +28,6 @@ void qn_als_columns_release(qn_als_columns *columns) {
   *columns = (qn_als_columns){0};
 }
 
-qn_status qn_als_quote(qn_buffer *out, const char *name, qn_error *err) {
-  qn_status status = QN_OK;
-
-  QN_TRY(qn_buffer_append(out, "\"", 1, err));
-  for (const char *at = name; *at != '\0'; at++) {
-    QN_TRY(qn_buffer_append(out, *at == '"' ? "\"\"" : at, *at == '"' ? 2 : 1, err));
-  }
-  QN_TRY(qn_buffer_append(out, "\"", 1, err));
-
-done:
-  return status;
-}
-
 // --- Which columns
 // ------------------------------------------------------------------------------------------------
 
@@ -273,12 +260,12 @@ qn_status qn_als_rows_read(qn_job *job, qn_dataset *data, const qn_als_columns *
   rows_context context = {.columns = columns, .rows = &rows};
   const qn_sink sink = {.make = make_rows, .ctx = &context};
 
-  QN_TRY(qn_als_quote(&text, columns->user, err));
+  QN_TRY(qn_name_quote(columns->user, &text, err));
   QN_TRY(qn_buffer_printf(&text, err, " as quern_user, "));
-  QN_TRY(qn_als_quote(&text, columns->item, err));
+  QN_TRY(qn_name_quote(columns->item, &text, err));
   QN_TRY(qn_buffer_printf(&text, err, " as quern_item, "));
   if (columns->rating != NULL) {
-    QN_TRY(qn_als_quote(&text, columns->rating, err));
+    QN_TRY(qn_name_quote(columns->rating, &text, err));
     QN_TRY(qn_buffer_printf(&text, err, "::float64 as quern_rating"));
   } else {
     QN_TRY(qn_buffer_printf(&text, err, "1::float64 as quern_rating"));

@@ -12,6 +12,7 @@
 #include "comm/comm.h"
 #include "exec/job_state.h"
 #include "kernel/sort_rows.h"
+#include "ml/collect_all.h"
 
 enum { MOST_CLASSES = 10000 };
 
@@ -25,28 +26,6 @@ static qn_status decode(const qn_schema *schema, qn_buffer *bytes, qn_batch **ou
 
 done:
   qn_block_free(block);
-  return status;
-}
-
-// The batch that rank 0 collected, on all ranks.
-static qn_status share_batch(qn_job *job, const char *schema_text, qn_batch **batch, qn_error *err) {
-  qn_status status = QN_OK;
-  qn_buffer bytes = {0};
-  qn_schema *schema = NULL;
-  qn_batch *shared = NULL;
-
-  QN_TRY(qn_schema_parse(schema_text, &schema, err));
-  if (qn_comm_rank(job->comm) == 0) {
-    QN_TRY(qn_wire_encode(*batch, &bytes, err));
-  }
-  QN_TRY(qn_comm_broadcast(job->comm, 0, &bytes, err));
-  QN_TRY(decode(schema, &bytes, &shared, err));
-  qn_batch_free(*batch);
-  *batch = shared;
-
-done:
-  qn_buffer_release(&bytes);
-  qn_schema_free(schema);
   return status;
 }
 
@@ -75,25 +54,19 @@ done:
 
 qn_status qn_classes_fit(qn_dataset *data, const char *label, qn_classes *out, qn_error *err) {
   qn_status status = QN_OK;
-  qn_job *job = data->plan->job;
+  qn_arena *arena = &data->plan->job->arena;
   qn_batch *values = NULL;
-  char select[400];
-  char schema[64];
 
   const int column = qn_schema_find(data->schema, label);
   QN_REQUIRE(column >= 0, err, QN_ERR_ARG, "there is no column '%s' for the label", label);
-  const qn_type type = qn_schema_type(data->schema, column);
-  snprintf(select, sizeof select, "\"%s\" as label", label);
-  snprintf(schema, sizeof schema, "label %s", qn_type_name(type));
+  const char *quoted = qn_name_quoted(arena, label);
+  const char *select = quoted == NULL ? NULL : qn_arena_printf(arena, "%s as label", quoted);
+  QN_REQUIRE(select != NULL, err, QN_ERR_MEMORY, "no memory for the classes of '%s'", label);
   qn_dataset *distinct = qn_distinct(qn_select(data, select), NULL);
-  status = qn_collect(qn_limit(qn_sort(distinct, "label"), MOST_CLASSES + 1), &values);
-  if (status != QN_OK) {
-    qn_job_check(job, err);
-    goto done;
-  }
-  QN_TRY(qn_comm_agree(job->comm, share_batch(job, schema, &values, err), err));
+  QN_TRY(qn_collect_all(qn_limit(qn_sort(distinct, "label"), MOST_CLASSES + 1), &values, err));
   QN_TRY(check_classes(values, label, err));
-  *out = (qn_classes){.n = (int)values->n_rows, .type = type, .values = values};
+  *out =
+      (qn_classes){.n = (int)values->n_rows, .type = qn_schema_type(data->schema, column), .values = values};
   values = NULL;
 
 done:

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "column/parse.h"
 #include "io/sparse_text.h"
+#include "ml/collect_all.h"
 #include "ml/features_steps.h"
 #include "plan/plan.h"
 
@@ -247,7 +248,7 @@ qn_status qn_fit_categories(qn_fit_level *level, qn_error *err) {
   qn_dataset *words = qn_map(level->inputs, map_words, &map, "what int32, word utf8");
   qn_dataset *counts = qn_reduce(words, "what, word", "count(*) as n");
   qn_dataset *placed = qn_window(counts, "what", "n desc, word", "row_number() as place");
-  QN_TRY(qn_features_collect(qn_filter(placed, condition), &found, err));
+  QN_TRY(qn_collect_all(qn_filter(placed, condition), &found, err));
   QN_TRY(keep_all_words(&map, found, level->features, err));
 
 done:
@@ -338,7 +339,7 @@ qn_status qn_fit_shapes(qn_fit_level *level, qn_error *err) {
   qn_dataset *whole = qn_reduce(shapes, "what",
                                 "min(low) as low, max(high) as high, sum(entries) as entries, "
                                 "sum(rows) as rows");
-  QN_TRY(qn_features_collect(whole, &found, err));
+  QN_TRY(qn_collect_all(whole, &found, err));
   QN_REQUIRE(found->n_rows == map.n_steps, err, QN_ERR_VALUE,
              "features: there are no rows that '%s' could be fitted to", map.steps[0]->name);
   for (int64_t i = 0; i < found->n_rows; i++) {

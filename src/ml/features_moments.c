@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "base/check.h"
+#include "ml/collect_all.h"
 #include "ml/features_steps.h"
 #include "plan/plan.h"
 
@@ -98,7 +99,7 @@ static qn_status find_moments(const qn_children_map *map, qn_dataset *rows, bool
   int c = 0;
 
   QN_TRY(print_all(map, is_on_inputs, &aggregates, err));
-  QN_TRY(qn_features_collect(qn_reduce(rows, NULL, (const char *)aggregates.data), &found, err));
+  QN_TRY(qn_collect_all(qn_reduce(rows, NULL, (const char *)aggregates.data), &found, err));
   *is_finite = true;
   for (int s = 0; s < map->n_steps; s++) {
     const qn_step *step = map->steps[s];

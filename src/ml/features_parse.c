@@ -167,7 +167,7 @@ static qn_status column_leaf(feature_parser *parser, int column, step_values val
   qn_arena *arena = &parser->features->arena;
   const char *name = qn_schema_name(parser->schema, column);
   const qn_type type = qn_schema_type(parser->schema, column);
-  char *quoted = qn_arena_alloc(arena, 2 * (int64_t)strlen(name) + 3);
+  const char *quoted = qn_name_quoted(arena, name);
   const char *kept = qn_arena_string(arena, name);
 
   if (!is_fitting(type, values)) {
@@ -176,15 +176,6 @@ static qn_status column_leaf(feature_parser *parser, int column, step_values val
   if (quoted == NULL || kept == NULL) {
     return no_memory(parser);
   }
-  char *to = quoted;
-  *to++ = '"';
-  for (const char *from = name; *from != '\0'; from++) {
-    *to++ = *from;
-    if (*from == '"') {
-      *to++ = '"';
-    }
-  }
-  *to = '"';
   parser->is_used[column] = true;
   const bool is_cast = values == TAKES_TEXT && type != QN_UTF8;
   const qn_feature_input input = {

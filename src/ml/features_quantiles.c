@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "base/check.h"
+#include "ml/collect_all.h"
 #include "ml/features_steps.h"
 #include "plan/plan.h"
 
@@ -28,7 +29,7 @@ static qn_status count_values(quantile_fit *fit, qn_dataset *values, qn_error *e
   qn_status status = QN_OK;
   qn_batch *counts = NULL;
 
-  QN_TRY(qn_features_collect(qn_reduce(values, "what", "count(*) as n"), &counts, err));
+  QN_TRY(qn_collect_all(qn_reduce(values, "what", "count(*) as n"), &counts, err));
   for (int64_t i = 0; i < counts->n_rows; i++) {
     fit->starts[qn_column_int32(&counts->columns[0], i) + 1] = qn_column_int64(&counts->columns[1], i);
   }
@@ -169,7 +170,7 @@ static qn_status fit_all(quantile_fit *fit, qn_fit_level *level, qn_error *err) 
   QN_TRY(print_places(fit, &places, err));
   qn_dataset *numbered = qn_zip_with_index(qn_sort(values, "what, x"), "place");
   qn_dataset *wanted = qn_filter(numbered, (const char *)places.data);
-  QN_TRY(qn_features_collect(qn_sort(qn_select(wanted, "place, x"), "place"), &fit->picked, err));
+  QN_TRY(qn_collect_all(qn_sort(qn_select(wanted, "place, x"), "place"), &fit->picked, err));
   for (int s = 0; s < fit->map.n_steps; s++) {
     qn_step *step = fit->steps[s];
     if (step->kind == QN_STEP_BUCKETISE) {

@@ -167,8 +167,6 @@ qn_status qn_fit_moments(qn_fit_level *level, qn_error *err);
 qn_status qn_fit_quantiles(qn_fit_level *level, qn_error *err);
 qn_status qn_fit_categories(qn_fit_level *level, qn_error *err);
 qn_status qn_fit_shapes(qn_fit_level *level, qn_error *err);
-/// Collective, runs. All rows on every rank; for a few.
-qn_status qn_features_collect(qn_dataset *data, qn_batch **out, qn_error *err);
 /// All outputs of the children of `steps`, one behind the other, as a dataset "x0 float64, x1 float64, ...",
 /// what is no finite number as null; or, is_long, as "what int32, x float64", a row for each finite number.
 /// `map` must live until it has run.

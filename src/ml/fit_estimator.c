@@ -121,7 +121,6 @@ static qn_status load(qn_dataset *data, const qn_training *how, qn_model *model,
                                  .is_float32 = how->float32,
                                  .is_exact = how->exact,
                                  .is_sparse = is_sparse && estimator->takes_sparse,
-                                 .takes_missing = estimator->takes_missing,
                                  .n_lanes = how->exact ? estimator->exact_lanes : 0};
   QN_TRY(qn_rows_load(data, &wanted, rows, err));
 
@@ -162,10 +161,7 @@ static qn_status check_arrays(const qn_model *model, qn_error *err) {
 
   for (int i = 0; i < model->arrays.n; i++) {
     const qn_array *array = &model->arrays.items[i];
-    int64_t n = 1;
-    for (int d = 0; d < array->n_dims; d++) {
-      n *= array->dims[d];
-    }
+    const int64_t n = qn_array_n_values(array);
     bool is_finite = true;
     for (int64_t v = 0; v < n && array->type == QN_FLOAT64; v++) {
       is_finite = is_finite && isfinite(((const double *)array->data)[v]);

@@ -12,6 +12,7 @@
 #include "exec/job_state.h"
 #include "ml/blas.h"
 #include "ml/estimator.h"
+#include "ml/metrics.h"
 
 enum { DEFAULT_CHECKPOINT_STEPS = 10 };
 static const char CHECKPOINT_KIND[] = "quern checkpoint";
@@ -43,7 +44,7 @@ static uint64_t hash_rows(const qn_rows *rows) {
   return sum;
 }
 
-// Collective. `extra` is what an estimator that loads its rows itself knows of them.
+// Collective.
 static qn_status make_fingerprint(qn_fit_state *fit, qn_error *err) {
   qn_status status = QN_OK;
   const qn_model *model = fit->model;
@@ -192,17 +193,9 @@ done:
 
 qn_status qn_fit_note(qn_fit_state *fit, const char *name, double value, qn_error *err) {
   qn_status status = QN_OK;
-  qn_metrics *metrics = &fit->model->metrics;
-  int i = 0;
 
-  while (i < metrics->n && strcmp(metrics->values[i].name, name) != 0) {
-    i++;
-  }
-  QN_REQUIRE(i < QN_MAX_METRICS, err, QN_ERR_ARG, "a model keeps at most %d numbers about it",
-             QN_MAX_METRICS);
-  snprintf(metrics->values[i].name, sizeof metrics->values[i].name, "%s", name);
-  metrics->values[i].value = value;
-  metrics->n = i == metrics->n ? i + 1 : metrics->n;
+  QN_REQUIRE(qn_metrics_add(&fit->model->metrics, name, value), err, QN_ERR_ARG,
+             "a model keeps at most %d numbers about it", QN_MAX_METRICS);
 
 done:
   return status;
@@ -220,19 +213,7 @@ static qn_status write_checkpoint(const qn_fit_progress *progress, int64_t step,
   qn_status status = QN_OK;
   qn_arrays all = {0};
 
-  for (int i = 0; i < state->n; i++) {
-    const qn_array *array = &state->items[i];
-    void *copy = NULL;
-    QN_TRY(qn_arrays_new(&all, array->name, array->type, array->n_dims, array->dims, &copy, err));
-    int64_t n_bytes = qn_type_width(array->type);
-    for (int d = 0; d < array->n_dims; d++) {
-      n_bytes *= array->dims[d];
-    }
-    memcpy(copy, array->data, (size_t)n_bytes);
-  }
-  for (int i = 0; i < state->n_texts; i++) {
-    QN_TRY(qn_arrays_put_text(&all, state->texts[i].name, state->texts[i].text, err));
-  }
+  QN_TRY(qn_arrays_copy(state, "", "", &all, err));
   QN_TRY(qn_arrays_put(&all, "checkpoint_after_step", QN_INT64, 1, &step, err));
   QN_TRY(put_curve(progress, "curve_", &all, err));
   QN_TRY(qn_arrays_put_text(&all, "training", (const char *)progress->fingerprint.data, err));

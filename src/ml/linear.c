@@ -234,22 +234,12 @@ done:
 }
 
 static qn_status fit_by_descent(qn_fit_state *fit, qn_error *err) {
-  qn_status status = QN_OK;
   const qn_linear_options *options = fit->options;
   const qn_linear_problem problem = {.loss = QN_LOSS_SQUARED,
                                      .has_intercept = !options->no_intercept,
                                      .l2 = 2 * options->l2 / fit->rows->total_weight,
                                      .n_outputs = 1};
-  qn_linear_objective objective = {0};
-  double *start = NULL;
-
-  QN_TRY(qn_linear_objective_new(fit, &problem, &objective, &start, err));
-  QN_TRY(qn_linear_descend(&objective, options->max_iterations, options->tolerance, start, err));
-
-done:
-  qn_memory_free(start);
-  qn_linear_objective_release(&objective);
-  return status;
+  return qn_linear_fit(fit, &problem, options->max_iterations, options->tolerance, err);
 }
 
 static qn_status fit_linear(qn_fit_state *fit, qn_error *err) {

@@ -316,3 +316,18 @@ done:
   qn_lbfgs_release(&solver);
   return status;
 }
+
+qn_status qn_linear_fit(qn_fit_state *fit, const qn_linear_problem *problem, int64_t max_iterations,
+                        double tolerance, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_linear_objective objective = {0};
+  double *start = NULL;
+
+  QN_TRY(qn_linear_objective_new(fit, problem, &objective, &start, err));
+  QN_TRY(qn_linear_descend(&objective, max_iterations, tolerance, start, err));
+
+done:
+  qn_memory_free(start);
+  qn_linear_objective_release(&objective);
+  return status;
+}

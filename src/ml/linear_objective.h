@@ -52,6 +52,10 @@ void qn_linear_precondition(void *objective, double *vector);
 qn_status qn_linear_descend(qn_linear_objective *objective, int64_t max_iterations, double tolerance,
                             const double *x, qn_error *err);
 
+/// Collective. Both of it: a whole fit by descent.
+qn_status qn_linear_fit(qn_fit_state *fit, const qn_linear_problem *problem, int64_t max_iterations,
+                        double tolerance, qn_error *err);
+
 /// Local. Puts the parameters into the model as "coefficients" [n_outputs, n_columns], "intercept".
 qn_status qn_linear_put(const qn_linear_objective *objective, const double *x, qn_error *err);
 /// Local. margins [n_rows, n_outputs] of a model that has these arrays.

@@ -8,19 +8,21 @@
 
 #include "base/check.h"
 #include "exec/job_state.h"
+#include "ml/collect_all.h"
 
-void qn_metrics_add(qn_metrics *metrics, const char *name, double value) {
+bool qn_metrics_add(qn_metrics *metrics, const char *name, double value) {
   int at = 0;
 
   while (at < metrics->n && strcmp(metrics->values[at].name, name) != 0) {
     at++;
   }
   if (at == QN_MAX_METRICS) {
-    return;
+    return false;
   }
   snprintf(metrics->values[at].name, sizeof metrics->values[at].name, "%s", name);
   metrics->values[at].value = value;
   metrics->n = at == metrics->n ? at + 1 : metrics->n;
+  return true;
 }
 
 QN_API double qn_metric(const qn_metrics *metrics, const char *name) {
@@ -87,18 +89,15 @@ qn_status qn_collect_numbers(qn_dataset *dataset, qn_buffer *out) {
   qn_batch *batch = NULL;
 
   out->size = 0;
-  qn_status status = qn_collect(dataset, &batch);
-  if (status != QN_OK) {
-    return status;
+  if (dataset == NULL) {
+    return QN_ERR_MEMORY;
   }
-  qn_job *job = dataset->plan->job;
-  status = qn_comm_rank(job->comm) == 0 ? append_numbers(batch, out, &err) : QN_OK;
+  qn_status status = qn_collect_all(dataset, &batch, &err);
   if (status == QN_OK) {
-    status = qn_comm_broadcast(job->comm, 0, out, &err);
+    status = qn_comm_agree(dataset->plan->job->comm, append_numbers(batch, out, &err), &err);
   }
-  status = qn_comm_agree(job->comm, status, &err);
   qn_batch_free(batch);
-  return qn_job_keep_error(job, status, &err);
+  return qn_job_keep_error(dataset->plan->job, status, &err);
 }
 
 static qn_status refuse(qn_job *job, const char *format, const char *name) {

@@ -27,7 +27,7 @@ qn_status qn_metrics_of_confusion(const double *entries, int64_t n_entries, int 
 void qn_metrics_of_numbers(int64_t n_rows, double squares, double absolute, double spread, qn_metrics *out);
 
 /// In place of one of that name, or behind the others; ignored when there is no room.
-void qn_metrics_add(qn_metrics *metrics, const char *name, double value);
+bool qn_metrics_add(qn_metrics *metrics, const char *name, double value);
 
 /// Mean silhouette (Rousseeuw, 1987) of rows x [n_rows, n_columns] in clusters; NaN if there is but one
 /// cluster or each row has its own.

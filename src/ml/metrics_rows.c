@@ -66,22 +66,7 @@ static qn_dataset *judged(qn_dataset *data, row_judge *judge, const char *label,
 }
 
 char *qn_quoted_label(const qn_model *model) {
-  const char *from = model->label;
-  char *text = qn_arena_alloc(&model->job->arena, 2 * (int64_t)strlen(from) + 3);
-  char *to = text;
-
-  if (text == NULL) {
-    return NULL;
-  }
-  *to++ = '"';
-  for (; *from != '\0'; from++) {
-    *to++ = *from;
-    if (*from == '"') {
-      *to++ = '"';
-    }
-  }
-  *to = '"';
-  return text;
+  return qn_name_quoted(&model->job->arena, model->label);
 }
 
 static qn_status keep(qn_job *job, qn_status status, const qn_error *err) {

@@ -14,44 +14,6 @@
 static const char KIND[] = "quern model";
 enum { FORMAT_VERSION = 1 };
 
-static int64_t n_values(const qn_array *array) {
-  int64_t n = 1;
-  for (int d = 0; d < array->n_dims; d++) {
-    n *= array->dims[d];
-  }
-  return n;
-}
-
-// Copies arrays under a name with a prefix, or those with the prefix under their name without it.
-static qn_status copy_arrays(const qn_arrays *from, const char *strip, const char *prefix, qn_arrays *to,
-                             qn_error *err) {
-  qn_status status = QN_OK;
-  const size_t n_strip = strlen(strip);
-  char name[128];
-  void *data = NULL;
-
-  for (int i = 0; i < from->n; i++) {
-    const qn_array *array = &from->items[i];
-    if (strncmp(array->name, strip, n_strip) != 0) {
-      continue;
-    }
-    snprintf(name, sizeof name, "%s%s", prefix, array->name + n_strip);
-    QN_TRY(qn_arrays_new(to, name, array->type, array->n_dims, array->dims, &data, err));
-    if (n_values(array) > 0) {
-      memcpy(data, array->data, (size_t)(n_values(array) * qn_type_width(array->type)));
-    }
-  }
-  for (int i = 0; i < from->n_texts; i++) {
-    if (strncmp(from->texts[i].name, strip, n_strip) == 0) {
-      snprintf(name, sizeof name, "%s%s", prefix, from->texts[i].name + n_strip);
-      QN_TRY(qn_arrays_put_text(to, name, from->texts[i].text, err));
-    }
-  }
-
-done:
-  return status;
-}
-
 static qn_status put_text(qn_arrays *out, const char *name, const char *text, qn_error *err) {
   return text == NULL ? QN_OK : qn_arrays_put_text(out, name, text, err);
 }
@@ -93,8 +55,8 @@ qn_status qn_model_put(const qn_model *model, qn_arrays *out, qn_error *err) {
   QN_TRY(qn_arrays_put(out, "model_numbers", QN_INT64, sizeof numbers / sizeof *numbers, numbers, err));
   QN_TRY(qn_classes_put(&model->classes, out, err));
   QN_TRY(put_metrics(&model->metrics, out, err));
-  QN_TRY(copy_arrays(&model->curve, "", "curve_", out, err));
-  QN_TRY(copy_arrays(&model->arrays, "", "learned_", out, err));
+  QN_TRY(qn_arrays_copy(&model->curve, "", "curve_", out, err));
+  QN_TRY(qn_arrays_copy(&model->arrays, "", "learned_", out, err));
 
 done:
   qn_buffer_release(&text);
@@ -153,8 +115,8 @@ qn_status qn_model_get(qn_model *model, const qn_arrays *kept, qn_error *err) {
              "the model lacks its features");
   QN_TRY(qn_classes_get(kept, &model->classes, err));
   QN_TRY(get_metrics(kept, &model->metrics, err));
-  QN_TRY(copy_arrays(kept, "curve_", "", &model->curve, err));
-  QN_TRY(copy_arrays(kept, "learned_", "", &model->arrays, err));
+  QN_TRY(qn_arrays_copy(kept, "curve_", "", &model->curve, err));
+  QN_TRY(qn_arrays_copy(kept, "learned_", "", &model->arrays, err));
 
 done:
   return status;

@@ -121,22 +121,6 @@ static qn_status predict_batch(const qn_batch *in, qn_appender *out, void *ctx) 
 
 // --- names -----------------------------------------------------------------------------------------------
 
-static qn_status print_quoted(qn_buffer *out, const char *name, qn_error *err) {
-  qn_status status = QN_OK;
-
-  QN_TRY(qn_buffer_append(out, "\"", 1, err));
-  for (const char *letter = name; *letter != '\0'; letter++) {
-    QN_TRY(qn_buffer_append(out, letter, 1, err));
-    if (*letter == '"') {
-      QN_TRY(qn_buffer_append(out, "\"", 1, err));
-    }
-  }
-  QN_TRY(qn_buffer_append(out, "\"", 1, err));
-
-done:
-  return status;
-}
-
 static qn_status print_class_columns(const qn_model *model, qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
   char *name = NULL;
@@ -148,7 +132,7 @@ static qn_status print_class_columns(const qn_model *model, qn_buffer *out, qn_e
     QN_REQUIRE(name != NULL && asprintf(&column, "p_%s", name) > 0, err, QN_ERR_MEMORY,
                "no memory for names");
     QN_TRY(qn_buffer_printf(out, err, ", "));
-    QN_TRY(print_quoted(out, column, err));
+    QN_TRY(qn_name_quote(column, out, err));
     QN_TRY(qn_buffer_printf(out, err, " float64"));
     free(name);
     free(column);
@@ -205,11 +189,11 @@ static qn_status print_kept(const qn_schema *data, const char *made, qn_buffer *
     QN_REQUIRE(qn_schema_find(schema, qn_schema_name(data, c)) < 0, err, QN_ERR_ARG,
                "predict: the rows have a column '%s' already; rename it in front", qn_schema_name(data, c));
     QN_TRY(qn_buffer_printf(out, err, c == 0 ? "" : ", "));
-    QN_TRY(print_quoted(out, qn_schema_name(data, c), err));
+    QN_TRY(qn_name_quote(qn_schema_name(data, c), out, err));
   }
   for (int c = 0; c < schema->n_columns; c++) {
     QN_TRY(qn_buffer_printf(out, err, ", "));
-    QN_TRY(print_quoted(out, qn_schema_name(schema, c), err));
+    QN_TRY(qn_name_quote(qn_schema_name(schema, c), out, err));
   }
   QN_TRY(qn_buffer_terminate(out, err));
 

@@ -71,9 +71,9 @@ static qn_dataset *select_pairs(qn_dataset *data, const qn_model *model, const c
   qn_buffer text = {0};
   qn_dataset *out = NULL;
 
-  QN_TRY(qn_als_quote(&text, qn_arrays_text(&model->arrays, "user_column"), &err));
+  QN_TRY(qn_name_quote(qn_arrays_text(&model->arrays, "user_column"), &text, &err));
   QN_TRY(qn_buffer_printf(&text, &err, " as ranked_user, "));
-  QN_TRY(qn_als_quote(&text, qn_arrays_text(&model->arrays, "item_column"), &err));
+  QN_TRY(qn_name_quote(qn_arrays_text(&model->arrays, "item_column"), &text, &err));
   QN_TRY(qn_buffer_printf(&text, &err, " as ranked_item%s", more));
   QN_TRY(qn_buffer_terminate(&text, &err));
   out = qn_select(data, (const char *)text.data);

@@ -492,36 +492,64 @@ static qn_status place_all(qn_job *job, loader *load, qn_rows **out, qn_error *e
 
 // --- the whole -------------------------------------------------------------------------------------------
 
-// The rows that are read, in an order that does not depend on the number of ranks.
-static qn_dataset *make_inputs(qn_dataset *data, const qn_rows_wanted *wanted) {
-  char also[1200];
-  int used = 0;
-  qn_buffer keys = {0};
-  qn_error err = {0};
+// `"label" as "label y", "weight"::float8 as "weight w"`: what is read beside the features.
+static qn_status print_also(const qn_rows_wanted *wanted, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
 
-  also[0] = '\0';
   if (wanted->label != NULL) {
-    used =
-        snprintf(also, sizeof also,
-                 wanted->classes->n > 0 ? "\"%s\" as \"label y\"" : "cast(\"%s\" as float8) as \"label y\"",
-                 wanted->label);
+    QN_TRY(qn_name_quote(wanted->label, out, err));
+    QN_TRY(qn_buffer_printf(out, err, "%s as \"label y\"", wanted->classes->n > 0 ? "" : "::float8"));
   }
   if (wanted->weight != NULL) {
-    snprintf(also + used, sizeof also - (size_t)used, "%scast(\"%s\" as float8) as \"weight w\"",
-             used > 0 ? ", " : "", wanted->weight);
+    QN_TRY(qn_buffer_printf(out, err, "%s", wanted->label != NULL ? ", " : ""));
+    QN_TRY(qn_name_quote(wanted->weight, out, err));
+    QN_TRY(qn_buffer_printf(out, err, "::float8 as \"weight w\""));
   }
-  qn_dataset *inputs = qn_features_inputs(wanted->features, data, also[0] == '\0' ? NULL : also);
-  if (inputs == NULL || inputs->status != QN_OK || qn_plan_has_order(inputs)) {
-    return inputs;
-  }
+  QN_TRY(qn_buffer_terminate(out, err));
+
+done:
+  return status;
+}
+
+// All columns, to sort by.
+static qn_status print_keys(const qn_schema *schema, qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
-  for (int c = 0; c < inputs->schema->n_columns && status == QN_OK; c++) {
-    status = qn_buffer_printf(&keys, &err, "%s\"%s\"", c == 0 ? "" : ", ", qn_schema_name(inputs->schema, c));
+
+  for (int c = 0; c < schema->n_columns; c++) {
+    QN_TRY(qn_buffer_printf(out, err, c == 0 ? "" : ", "));
+    QN_TRY(qn_name_quote(qn_schema_name(schema, c), out, err));
   }
-  status = status == QN_OK ? qn_buffer_terminate(&keys, &err) : status;
-  qn_dataset *sorted = status == QN_OK ? qn_sort(inputs, (const char *)keys.data) : inputs;
+  QN_TRY(qn_buffer_terminate(out, err));
+
+done:
+  return status;
+}
+
+// The rows that are read, in an order that does not depend on the number of ranks.
+static qn_status make_inputs(qn_dataset *data, const qn_rows_wanted *wanted, qn_dataset **out,
+                             qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer also = {0};
+  qn_buffer keys = {0};
+  const bool has_more = wanted->label != NULL || wanted->weight != NULL;
+
+  QN_TRY(print_also(wanted, &also, err));
+  qn_dataset *inputs = qn_features_inputs(wanted->features, data, has_more ? (const char *)also.data : NULL);
+  if (inputs == NULL || inputs->status != QN_OK) {
+    status = qn_job_check(data->plan->job, err);
+    QN_REQUIRE(status != QN_OK, err, QN_ERR_MEMORY, "no memory for a plan");
+    goto done;
+  }
+  if (!qn_plan_has_order(inputs)) {
+    QN_TRY(print_keys(inputs->schema, &keys, err));
+    inputs = qn_sort(inputs, (const char *)keys.data);
+  }
+  *out = inputs;
+
+done:
+  qn_buffer_release(&also);
   qn_buffer_release(&keys);
-  return sorted;
+  return status;
 }
 
 static qn_status new_packed_schema(const qn_rows_wanted *wanted, qn_schema **out, qn_error *err) {
@@ -538,13 +566,10 @@ qn_status qn_rows_load(qn_dataset *data, const qn_rows_wanted *wanted, qn_rows *
   loader load = {
       .wanted = wanted, .n_columns = qn_features_n_columns(wanted->features), .label = -1, .weight = -1};
   const qn_sink sink = {.make = make_load, .in_order = true, .ctx = &load};
+  qn_dataset *inputs = NULL;
 
   QN_TRY(new_packed_schema(wanted, &load.packed, err));
-  qn_dataset *inputs = make_inputs(data, wanted);
-  if (inputs == NULL || inputs->status != QN_OK) {
-    status = qn_job_check(job, err);
-    goto done;
-  }
+  QN_TRY(make_inputs(data, wanted, &inputs, err));
   load.label = wanted->label == NULL ? -1 : qn_schema_find(inputs->schema, "label y");
   load.weight = wanted->weight == NULL ? -1 : qn_schema_find(inputs->schema, "weight w");
   if (qn_run_plan(job, inputs, &sink) != QN_OK) {

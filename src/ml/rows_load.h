@@ -12,7 +12,7 @@ typedef struct qn_rows_wanted {
   const qn_classes *classes; // n 0: the label is a number
   const char *label;         // or NULL
   const char *weight;        // or NULL
-  bool is_float32, is_exact, is_sparse, takes_missing;
+  bool is_float32, is_exact, is_sparse;
   int n_lanes; // 0: as always
 } qn_rows_wanted;
 

@@ -4,7 +4,6 @@
 // matrix product.
 #include <stddef.h>
 #include "base/check.h"
-#include "base/memory.h"
 #include "ml/estimator.h"
 #include "ml/linear_objective.h"
 
@@ -34,22 +33,12 @@ static qn_task task(const void *options) {
 }
 
 static qn_status fit_svm(qn_fit_state *fit, qn_error *err) {
-  qn_status status = QN_OK;
   const qn_svm_options *options = fit->options;
   const qn_linear_problem problem = {.loss = QN_LOSS_SQUARED_HINGE,
                                      .has_intercept = !options->no_intercept,
                                      .l2 = options->l2,
                                      .n_outputs = fit->n_classes > 2 ? fit->n_classes : 1};
-  qn_linear_objective objective = {0};
-  double *start = NULL;
-
-  QN_TRY(qn_linear_objective_new(fit, &problem, &objective, &start, err));
-  QN_TRY(qn_linear_descend(&objective, options->max_iterations, options->tolerance, start, err));
-
-done:
-  qn_memory_free(start);
-  qn_linear_objective_release(&objective);
-  return status;
+  return qn_linear_fit(fit, &problem, options->max_iterations, options->tolerance, err);
 }
 
 // Two classes have one margin, the second class's; the first one's is its negative.

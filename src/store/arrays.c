@@ -197,6 +197,38 @@ done:
   return status;
 }
 
+int64_t qn_array_n_values(const qn_array *array) {
+  int64_t n = 1;
+  for (int d = 0; d < array->n_dims; d++) {
+    n *= array->dims[d];
+  }
+  return n;
+}
+
+qn_status qn_arrays_copy(const qn_arrays *from, const char *strip, const char *prefix, qn_arrays *to,
+                         qn_error *err) {
+  qn_status status = QN_OK;
+  const size_t n_strip = strlen(strip);
+  char name[128];
+
+  for (int i = 0; i < from->n; i++) {
+    const qn_array *array = &from->items[i];
+    if (strncmp(array->name, strip, n_strip) == 0) {
+      snprintf(name, sizeof name, "%s%s", prefix, array->name + n_strip);
+      QN_TRY(put(to, name, array->type, array->n_dims, array->dims, array->data, err));
+    }
+  }
+  for (int i = 0; i < from->n_texts; i++) {
+    if (strncmp(from->texts[i].name, strip, n_strip) == 0) {
+      snprintf(name, sizeof name, "%s%s", prefix, from->texts[i].name + n_strip);
+      QN_TRY(qn_arrays_put_text(to, name, from->texts[i].text, err));
+    }
+  }
+
+done:
+  return status;
+}
+
 static void describe_shape(int n_dims, const int64_t *dims, char *out, size_t size) {
   size_t used = 0;
   out[0] = '\0';

@@ -50,6 +50,13 @@ const char *qn_arrays_text(const qn_arrays *arrays, const char *name);
 qn_status qn_arrays_get(const qn_arrays *arrays, const char *name, qn_type type, int n_dims,
                         const int64_t *dims, const void **data, qn_error *err);
 
+/// How many values an array has.
+int64_t qn_array_n_values(const qn_array *array);
+/// Puts copies of all arrays and texts of `from` into `to` whose names begin with `strip`, with `prefix` in
+/// its place; both may be "".
+qn_status qn_arrays_copy(const qn_arrays *from, const char *strip, const char *prefix, qn_arrays *to,
+                         qn_error *err);
+
 /// All of it as bytes, and back; decode checks what it reads.
 qn_status qn_arrays_encode(const qn_arrays *arrays, qn_buffer *out, qn_error *err);
 qn_status qn_arrays_decode(const void *data, int64_t size, qn_arrays *out, qn_error *err);
