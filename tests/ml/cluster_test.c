@@ -4,33 +4,12 @@
 // checkpoint to the same model; bad input is told in words.
 #include <math.h>
 #include <unistd.h>
-#include "base/hash.h"
-#include "exec/job_state.h"
-#include "kit/kit.h"
-#include "ml/estimator.h"
+#include "ml/fit_fixture.h"
 #include "ml/fit_progress.h"
 
 enum { N_ROWS = 3000, N_COLUMNS = 6, N_CLUSTERS = 5 };
 
-static qn_comm *comm;
-static qn_comm *alone; // this rank only
-static qn_job job;
-static int64_t failing_step;
 static double x[N_ROWS * N_COLUMNS], y[N_ROWS], w[N_ROWS];
-
-// Fits are broken off here.
-qn_status __real_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err);
-qn_status __wrap_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err);
-qn_status __wrap_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {
-  if (failing_step > 0 && report->step == failing_step) {
-    return qn_fail(err, QN_ERR_VALUE, "broken off");
-  }
-  return __real_qn_fit_step(fit, report, err);
-}
-
-static double uniform(int64_t i, int64_t j) {
-  return (double)(qn_hash_combine((uint64_t)i + 1, (uint64_t)j) >> 11) * 0x1p-53;
-}
 
 // Clusters of different sizes and widths, far from 0.
 static void make_rows(void) {
@@ -53,7 +32,6 @@ typedef struct fit_case {
 } fit_case;
 
 static qn_status fit_on(qn_comm *on, const fit_case *c, qn_model *model) {
-  const qn_estimator *estimator = qn_estimator_find(c->estimator);
   const qn_training how = {.seed = 7,
                            .exact = c->is_exact,
                            .float32 = c->is_float32,
@@ -67,28 +45,9 @@ static qn_status fit_on(qn_comm *on, const fit_case *c, qn_model *model) {
                                  .w = c->has_weights ? w : NULL,
                                  .is_exact = c->is_exact,
                                  .is_float32 = c->is_float32};
-  qn_rows *rows = NULL;
 
-  *model = (qn_model){.job = &job, .estimator = estimator, .n_rows = source.n_total};
-  model->options = qn_arena_alloc(&model->arena, (int64_t)estimator->options_size);
-  qn_settings_defaults(estimator, model->options);
-  QN_CHECK_OK(qn_settings_parse(estimator, c->options, &model->arena, model->options, &kit_error));
-  QN_CHECK_OK(qn_rows_from_memory(on, &source, &rows, &kit_error));
-  const qn_status status = qn_fit_rows(model, on, &how, NULL, rows, c->checkpoint == NULL, &kit_error);
-  qn_rows_free(rows);
-  return status;
-}
-
-static void release(qn_model *model) {
-  qn_arrays_release(&model->arrays);
-  qn_arrays_release(&model->curve);
-  qn_arena_release(&model->arena);
-}
-
-static const double *values_of(const qn_model *model, const char *name) {
-  const qn_array *array = qn_arrays_find(&model->arrays, name);
-  QN_CHECK(array != NULL);
-  return array == NULL ? NULL : array->data;
+  new_model(c->estimator, c->options, source.n_total, 0, model);
+  return fit_source(on, &how, &source, model);
 }
 
 static void check_equal(const qn_model *a, const qn_model *b, bool to_the_bit) {
@@ -291,10 +250,7 @@ static void probabilities_of_a_mixture_sum_to_1(void) {
   release(&model);
 }
 
-int main(void) {
-  QN_CHECK_OK(qn_comm_open(&comm, &kit_error));
-  QN_CHECK_OK(qn_comm_split(comm, qn_comm_rank(comm), &alone, &kit_error));
-  job = (qn_job){.comm = comm, .is_quiet = true};
+static void run_tests(void) {
   make_rows();
   KIT_RUN(models_do_not_depend_on_the_number_of_ranks);
   KIT_RUN(a_fit_goes_on_from_its_checkpoint);
@@ -303,7 +259,8 @@ int main(void) {
   KIT_RUN(whitened_components_have_variance_1);
   KIT_RUN(probabilities_of_a_mixture_sum_to_1);
   KIT_RUN(bad_input_is_told);
-  qn_comm_close(alone);
-  qn_comm_close(comm);
-  return kit_result();
+}
+
+int main(void) {
+  return fit_main(run_tests);
 }

@@ -5,29 +5,12 @@
 // on from its checkpoint to the same model; bad input is told in words.
 #include <math.h>
 #include <unistd.h>
-#include "base/hash.h"
-#include "exec/job_state.h"
-#include "kit/kit.h"
-#include "ml/estimator.h"
+#include "ml/fit_fixture.h"
 #include "ml/rows_memory.h"
 
 enum { N_ROWS = 2000, N_COLUMNS = 9, N_CLASSES = 4 };
 
-static qn_comm *comm;
-static qn_comm *alone; // this rank only
-static qn_job job;
-static int64_t failing_step;
 static double x[N_ROWS * N_COLUMNS], numbers[N_ROWS], pairs[N_ROWS], classes[N_ROWS], w[N_ROWS];
-
-// Fits are broken off here.
-qn_status __real_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err);
-qn_status __wrap_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err);
-qn_status __wrap_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {
-  if (failing_step > 0 && report->step == failing_step) {
-    return qn_fail(err, QN_ERR_VALUE, "broken off");
-  }
-  return __real_qn_fit_step(fit, report, err);
-}
 
 static double normal(int64_t i, int64_t j) {
   double sum = -6;
@@ -107,7 +90,6 @@ static void make_sparse(const qn_rows *dense, qn_comm *on, const fit_case *c, qn
 }
 
 static qn_status fit_on(qn_comm *on, const fit_case *c, qn_model *model) {
-  const qn_estimator *estimator = qn_estimator_find(c->estimator);
   const qn_training how = {.seed = 7,
                            .exact = c->is_exact,
                            .float32 = c->is_float32,
@@ -124,31 +106,16 @@ static qn_status fit_on(qn_comm *on, const fit_case *c, qn_model *model) {
   qn_rows *rows = NULL;
   qn_rows *sparse = NULL;
 
-  *model = (qn_model){.job = &job, .estimator = estimator, .n_rows = N_ROWS, .classes = {.n = c->n_classes}};
-  model->options = qn_arena_alloc(&model->arena, (int64_t)estimator->options_size);
-  qn_settings_defaults(estimator, model->options);
-  QN_CHECK_OK(qn_settings_parse(estimator, c->options, &model->arena, model->options, &kit_error));
-  QN_CHECK_OK(qn_rows_from_memory(on, &source, &rows, &kit_error));
-  if (c->is_sparse) {
-    make_sparse(rows, on, c, &sparse);
+  new_model(c->estimator, c->options, N_ROWS, c->n_classes, model);
+  if (!c->is_sparse) {
+    return fit_source(on, &how, &source, model);
   }
-  const qn_status status =
-      qn_fit_rows(model, on, &how, NULL, c->is_sparse ? sparse : rows, c->checkpoint == NULL, &kit_error);
+  QN_CHECK_OK(qn_rows_from_memory(on, &source, &rows, &kit_error));
+  make_sparse(rows, on, c, &sparse);
+  const qn_status status = qn_fit_rows(model, on, &how, NULL, sparse, c->checkpoint == NULL, &kit_error);
   qn_rows_free(rows);
   qn_rows_free(sparse);
   return status;
-}
-
-static void release(qn_model *model) {
-  qn_arrays_release(&model->arrays);
-  qn_arrays_release(&model->curve);
-  qn_arena_release(&model->arena);
-}
-
-static const double *values_of(const qn_model *model, const char *name) {
-  const qn_array *array = qn_arrays_find(&model->arrays, name);
-  QN_CHECK(array != NULL);
-  return array == NULL ? NULL : array->data;
 }
 
 // Coefficients count by what they do: times the columns' scales, which are up to 100 or down to 1e-3.
@@ -403,10 +370,7 @@ static void bad_input_is_told(void) {
   fails(&(fit_case){.estimator = "logistic", .options = "", .n_classes = 2}, QN_ERR_VALUE, "too large");
 }
 
-int main(void) {
-  QN_CHECK_OK(qn_comm_open(&comm, &kit_error));
-  QN_CHECK_OK(qn_comm_split(comm, qn_comm_rank(comm), &alone, &kit_error));
-  job = (qn_job){.comm = comm, .is_quiet = true};
+static void run_tests(void) {
   make_rows();
   KIT_RUN(models_do_not_depend_on_the_number_of_ranks);
   KIT_RUN(sparse_rows_make_the_same_models);
@@ -415,7 +379,8 @@ int main(void) {
   KIT_RUN(a_fit_goes_on_from_its_checkpoint);
   KIT_RUN(the_likeliest_class_is_most_often_right);
   KIT_RUN(bad_input_is_told);
-  qn_comm_close(alone);
-  qn_comm_close(comm);
-  return kit_result();
+}
+
+int main(void) {
+  return fit_main(run_tests);
 }

@@ -3,34 +3,13 @@
 // from a checkpoint too; missing values, weights, columns that say nothing, few rows; damaged models.
 #include <math.h>
 #include <unistd.h>
-#include "base/hash.h"
-#include "exec/job_state.h"
-#include "kit/kit.h"
-#include "ml/estimator.h"
+#include "ml/fit_fixture.h"
 #include "ml/tree_edges.h"
 #include "ml/tree_list.h"
 
 enum { N_ROWS = 3000, N_COLUMNS = 11, MISSING = 3, CONSTANT = 4, NEVER = 5, N_CLASSES = 4 };
 
-static qn_comm *comm;
-static qn_comm *alone; // this rank only
-static qn_job job;
-static int64_t failing_step;
 static double x[N_ROWS * N_COLUMNS], numbers[N_ROWS], two[N_ROWS], four[N_ROWS], w[N_ROWS];
-
-// Fits are broken off here.
-qn_status __real_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err);
-qn_status __wrap_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err);
-qn_status __wrap_qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {
-  if (failing_step > 0 && report->step == failing_step) {
-    return qn_fail(err, QN_ERR_VALUE, "broken off");
-  }
-  return __real_qn_fit_step(fit, report, err);
-}
-
-static double uniform(int64_t i, int64_t j) {
-  return (double)(qn_hash_combine((uint64_t)i + 1, (uint64_t)j) >> 11) * 0x1p-53;
-}
 
 // The label depends on columns 0 to 2, and on whether column 3 is missing.
 static void make_rows(void) {
@@ -60,7 +39,6 @@ typedef struct fit_case {
 } fit_case;
 
 static qn_status fit_on(qn_comm *on, const fit_case *c, qn_model *model) {
-  const qn_estimator *estimator = qn_estimator_find(c->estimator);
   const qn_training how = {.seed = 7,
                            .float32 = c->is_float32,
                            .checkpoint = c->checkpoint,
@@ -72,23 +50,9 @@ static qn_status fit_on(qn_comm *on, const fit_case *c, qn_model *model) {
                                  .y = c->y,
                                  .w = c->has_weights ? w : NULL,
                                  .is_float32 = c->is_float32};
-  qn_rows *rows = NULL;
 
-  *model = (qn_model){.job = &job, .estimator = estimator, .n_rows = source.n_total};
-  model->classes.n = c->n_classes;
-  model->options = qn_arena_alloc(&model->arena, (int64_t)estimator->options_size);
-  qn_settings_defaults(estimator, model->options);
-  QN_CHECK_OK(qn_settings_parse(estimator, c->options, &model->arena, model->options, &kit_error));
-  QN_CHECK_OK(qn_rows_from_memory(on, &source, &rows, &kit_error));
-  const qn_status status = qn_fit_rows(model, on, &how, NULL, rows, c->checkpoint == NULL, &kit_error);
-  qn_rows_free(rows);
-  return status;
-}
-
-static void release(qn_model *model) {
-  qn_arrays_release(&model->arrays);
-  qn_arrays_release(&model->curve);
-  qn_arena_release(&model->arena);
+  new_model(c->estimator, c->options, source.n_total, c->n_classes, model);
+  return fit_source(on, &how, &source, model);
 }
 
 static void check_same(const qn_arrays *a, const qn_arrays *b) {
@@ -266,10 +230,7 @@ static void damaged_trees_are_told(void) {
   release(&model);
 }
 
-int main(void) {
-  QN_CHECK_OK(qn_comm_open(&comm, &kit_error));
-  QN_CHECK_OK(qn_comm_split(comm, qn_comm_rank(comm), &alone, &kit_error));
-  job = (qn_job){.comm = comm, .is_quiet = true};
+static void run_tests(void) {
   make_rows();
   KIT_RUN(trees_do_not_depend_on_the_number_of_ranks);
   KIT_RUN(a_fit_goes_on_from_its_checkpoint);
@@ -278,7 +239,8 @@ int main(void) {
   KIT_RUN(few_rows_make_one_leaf);
   KIT_RUN(edges_part_values);
   KIT_RUN(damaged_trees_are_told);
-  qn_comm_close(alone);
-  qn_comm_close(comm);
-  return kit_result();
+}
+
+int main(void) {
+  return fit_main(run_tests);
 }
