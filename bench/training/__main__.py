@@ -36,7 +36,7 @@ def parse():
 def run_task(task, data, engines, options):
     """All runs of one task: rounds in which each engine has its turn."""
     rows, ended = [], set()
-    gemm = gemm_rate()
+    gemm = gemm_rate(task.gemm_type)
     for number in range(options.runs):
         for engine in engines:
             if engine in ended:

@@ -152,7 +152,7 @@ def make_ratings(data):
     """Pairs of users and items, each once: some of both far more often than others, and rather those that suit each other.
     Every 20th is to test on."""
     rng = np.random.default_rng(3)
-    n_users, n_items = max(100, data.rows // 10), max(50, data.rows // 100)
+    n_users, n_items = max(2000, data.rows // 10), max(400, data.rows // 100)  # enough pairs for few rows too
     users, items = rng.normal(size=(n_users, RATING_RANK)), rng.normal(size=(n_items, RATING_RANK)) / np.sqrt(RATING_RANK)
     user_mean, item_mean = 0.3 * rng.normal(size=n_users), 0.3 * rng.normal(size=n_items)
     pairs = np.zeros(0, np.int64)

@@ -71,8 +71,8 @@ def run_quern(task, data, cores, limit):
         predicted = read_predictions(out)
         timed = predict if task.times_predict else train
     said = said_numbers(train.output)
-    fit = timed.wall if task.times_predict else said.get("fit_seconds", said.get("seconds", train.wall))
-    return {"whole": timed.wall, "cpu": timed.cpu, "fit": fit, "fit_cpu": timed.cpu if task.times_predict else said.get("fit_cpu_seconds", 0),
+    fit = 0 if task.times_predict else said.get("fit_seconds", said.get("seconds", train.wall))
+    return {"whole": timed.wall, "cpu": timed.cpu, "fit": fit, "fit_cpu": said.get("fit_cpu_seconds", 0),
             "iterations": said.get("iterations", 0), "peak": train.tree_peak, "gflops": said_rate(train.output + train.errors),
             "quality": task.quality(data, task.learned(read_arrays(model), predicted))}
 
@@ -108,9 +108,9 @@ def read_predictions(path):
     return {header[i]: values[:, place] for place, i in enumerate(wanted)}
 
 
-def gemm_rate():
-    """GFLOP/s of float64 matrices with as many threads as BLAS has been given: the best of some times."""
-    a = np.random.default_rng(1).normal(size=(2000, 2000))
+def gemm_rate(dtype):
+    """GFLOP/s of matrices with as many threads as BLAS has been given: the best of some times."""
+    a = np.random.default_rng(1).normal(size=(2000, 2000)).astype(dtype)
     best = 0.0
     for _ in range(6):
         start = time.monotonic()

@@ -92,10 +92,11 @@ def task_table(rows):
 def write_docs(rows, page):
     with open(page, encoding="utf-8") as file:
         text = file.read()
-    gemm = max((row["gemm"] for row in rows), default=0)
-    made = f"<!-- training tasks -->\nRate of float64 GEMM on all cores: {gemm:.0f} GFLOP/s.\n\n{task_table(rows)}<!-- training end -->"
+    made = f"<!-- training tasks -->\n{task_table(rows)}<!-- training end -->"
+    if "<!-- training tasks -->" not in text:
+        text = text.replace("\n## Training\n", "\n## Training\n\n<!-- training tasks -->\n<!-- training end -->\n")
     text, n = re.subn(r"<!-- training tasks -->\n.*?<!-- training end -->", lambda _: made, text, flags=re.DOTALL)
     if n != 1:
-        raise SystemExit(f"{page} has no place '<!-- training tasks -->'")
+        raise SystemExit(f"{page} has no heading 'Training' and no mark '<!-- training tasks -->'")
     with open(page, "w", encoding="utf-8") as file:
         file.write(text)

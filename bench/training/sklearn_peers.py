@@ -9,6 +9,7 @@ K = 100
 KMEANS_ITERATIONS = 30
 N_COMPONENTS = 10
 N_MIXTURE = 4
+MIXTURE_ITERATIONS = 10
 N_TREES_FOREST = 10
 MLP_LAYERS = (512, 512)
 
@@ -69,9 +70,11 @@ def kmeans(data, clock, threads):
 
 def mixture(data, clock, threads):
     from sklearn.mixture import GaussianMixture
+    import warnings
+    warnings.filterwarnings("ignore")  # it has not converged by then; ours neither
     x = data.load("train-x")
     with clock:
-        fitted = GaussianMixture(n_components=N_MIXTURE, random_state=1).fit(x)
+        fitted = GaussianMixture(n_components=N_MIXTURE, max_iter=MIXTURE_ITERATIONS, tol=0, random_state=1).fit(x)
     return {"weights": fitted.weights_, "means": fitted.means_, "covariances": fitted.covariances_, "iterations": fitted.n_iter_}
 
 
@@ -118,15 +121,17 @@ def forest(data, clock, threads):
     return {"p": fitted.predict_proba(data.load("test-x"))}
 
 
-def mlp(data, clock, threads):
-    import warnings
-    from sklearn.neural_network import MLPClassifier
-    warnings.filterwarnings("ignore")  # one epoch is what is asked for
-    x, y = data.load("train-x"), data.load("train-class")
-    with clock:
-        fitted = MLPClassifier(MLP_LAYERS, batch_size=1024, max_iter=1, random_state=1).fit(x, y)
-    del x
-    return {"p": fitted.predict_proba(data.load("test-x"))}
+def mlp(dtype):
+    def run(data, clock, threads):
+        import warnings
+        from sklearn.neural_network import MLPClassifier
+        warnings.filterwarnings("ignore")  # one epoch is what is asked for
+        x, y = data.load("train-x").astype(dtype), data.load("train-class")
+        with clock:
+            fitted = MLPClassifier(MLP_LAYERS, batch_size=1024, max_iter=1, random_state=1).fit(x, y)
+        del x
+        return {"p": fitted.predict_proba(data.load("test-x").astype(dtype))}
+    return run
 
 
 def neighbours(data, clock, threads):

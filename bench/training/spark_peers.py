@@ -3,8 +3,8 @@
 import numpy as np
 
 from training.quality import ALPHA, L2, RIDGE
-from training.sklearn_peers import K, KMEANS_ITERATIONS, MLP_LAYERS, N_COMPONENTS, N_MIXTURE, N_TREES_FOREST
-
+from training.sklearn_peers import (K, KMEANS_ITERATIONS, MIXTURE_ITERATIONS, MLP_LAYERS, N_COMPONENTS, N_MIXTURE,
+                                    N_TREES_FOREST)
 
 
 def open_spark(data, threads):
@@ -100,7 +100,7 @@ def kmeans(data, clock, threads):
 
 def mixture_estimator(data):
     from pyspark.ml.clustering import GaussianMixture
-    return GaussianMixture(k=N_MIXTURE, maxIter=100, tol=1e-3, seed=1)
+    return GaussianMixture(k=N_MIXTURE, maxIter=MIXTURE_ITERATIONS, tol=0, seed=1)
 
 
 def mixture(data, clock, threads):

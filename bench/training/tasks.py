@@ -7,7 +7,8 @@ import numpy as np
 
 from training import quality, sklearn_peers, spark_peers
 from training.data import N_COLUMNS
-from training.sklearn_peers import K, KMEANS_ITERATIONS, MLP_LAYERS, N_COMPONENTS, N_MIXTURE, N_TREES_FOREST
+from training.sklearn_peers import (K, KMEANS_ITERATIONS, MIXTURE_ITERATIONS, MLP_LAYERS, N_COMPONENTS, N_MIXTURE,
+                                    N_TREES_FOREST)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Task:
     times_predict: bool = False  # what is timed is the prediction
     data: tuple = ("rows", "rows.parquet", "rows.stages")
     train: str = "train"
+    gemm_type: type = np.float64  # in which ours multiplies matrices
 
 
 FEATURES = ", ".join(f"x{i}" for i in range(N_COLUMNS))
@@ -83,8 +85,8 @@ TASKS = [
          ("bayes", "class", {}), with_p, predicts="test"),
     Task("kmeans", f"k-means, k = {K}, {KMEANS_ITERATIONS} iterations", {S: sklearn_peers.kmeans, M: spark_peers.kmeans}, quality.inertia,
          ("kmeans", None, {"k": K, "max_iterations": KMEANS_ITERATIONS}), lambda model, _: {"centres": model["centres"]}),
-    Task("mixture", f"Gaussian mixture, k = {N_MIXTURE}, full", {S: sklearn_peers.mixture, M: spark_peers.mixture},
-         quality.mixture, ("mixture", None, {"k": N_MIXTURE}), mixture),
+    Task("mixture", f"Gaussian mixture, k = {N_MIXTURE}, full, {MIXTURE_ITERATIONS} iterations", {S: sklearn_peers.mixture, M: spark_peers.mixture},
+         quality.mixture, ("mixture", None, {"k": N_MIXTURE, "max_iterations": MIXTURE_ITERATIONS, "tolerance": 0}), mixture),
     Task("pca", f"{N_COMPONENTS} principal components",
          {S: sklearn_peers.pca, "scikit-learn randomised": sklearn_peers.pca_randomised, M: spark_peers.pca}, quality.pca,
          ("pca", None, {"k": N_COMPONENTS}), lambda model, _: {"components": model["components"]}),
@@ -94,8 +96,10 @@ TASKS = [
     Task("forest", f"random forest, {N_TREES_FOREST} trees",
          {S: sklearn_peers.forest, M: spark_peers.with_p(spark_peers.forest, "curved")}, of_classes("curved"),
          ("forest", "curved", {"n_trees": N_TREES_FOREST, "min_leaf_rows": 10}), with_p, predicts="test"),
-    Task("mlp", f"perceptron of {LAYERS}, one epoch", {S: sklearn_peers.mlp, M: spark_peers.with_p(spark_peers.mlp, "class")},
-         of_classes("class"), ("mlp", "class", {"layers": LAYERS, "batch_rows": 1024, "max_epochs": 1}), with_p, predicts="test"),
+    Task("mlp", f"perceptron of {LAYERS}, one epoch",
+         {S: sklearn_peers.mlp(np.float64), "scikit-learn float32": sklearn_peers.mlp(np.float32), M: spark_peers.with_p(spark_peers.mlp, "class")},
+         of_classes("class"), ("mlp", "class", {"layers": LAYERS, "batch_rows": 1024, "max_epochs": 1}), with_p, predicts="test",
+         gemm_type=np.float32),
     Task("neighbours", "5 nearest among a tenth of the rows", {S: sklearn_peers.neighbours},
          lambda data, learned: quality.accuracy(data, learned, "class", "few-test"),
          ("neighbours", "class", {"classes": True}), with_prediction, predicts="few-test", times_predict=True,
