@@ -7,12 +7,16 @@
 #include "base/check.h"
 #include "ml/doubles.h"
 
-enum { WIDTH = 8, MAX_GROUP = 512, ROOM = 65536 };
+enum { WIDTH = 8, MAX_GROUP = 512, MOST_ROWS = 512, LEAST_ROWS = 32, ROOM = 65536, UNPACKED = 1000000 };
 
 typedef double vector __attribute__((vector_size(64)));
 typedef int64_t numbers __attribute__((vector_size(64)));
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+ALWAYS_INLINE double least(double a, double b) {
+  return b < a ? b : a;
+}
 
 // The lowest of products + norms in each row; lows and which are replaced where it is lower.
 ALWAYS_INLINE void pick_rows(int64_t n_rows, int stride, const double *products, const double *norms,
@@ -29,15 +33,15 @@ ALWAYS_INLINE void pick_rows(int64_t n_rows, int stride, const double *products,
       best = (vector)(((numbers)value & is_less) | ((numbers)best & ~is_less));
       where = ((zero + j) & is_less) | (where & ~is_less);
     }
-    int at = 0;
-    for (int l = 1; l < WIDTH; l++) {
-      const bool is_before = best[l] == best[at] && where[l] + l < where[at] + at;
-      at = best[l] < best[at] || is_before ? l : at;
+    const double low = least(least(least(best[0], best[4]), least(best[1], best[5])),
+                             least(least(best[2], best[6]), least(best[3], best[7])));
+    int64_t at = stride;
+    for (int l = 0; l < WIDTH; l++) {
+      const int64_t place = best[l] == low ? where[l] + l : stride;
+      at = place < at ? place : at;
     }
-    if (best[at] < lows[i]) {
-      lows[i] = best[at];
-      which[i] = first + (int32_t)where[at] + at;
-    }
+    which[i] = low < lows[i] ? first + (int32_t)at : which[i];
+    lows[i] = least(low, lows[i]);
   }
 }
 
@@ -46,10 +50,16 @@ ALWAYS_INLINE void add_rows(int n_columns, int64_t n_rows, const double *x, cons
   for (int64_t i = 0; i < n_rows; i++) {
     const double *row = x + i * n_columns;
     double *sum = sums + (int64_t)which[i] * n_columns;
-    const double weight = w == NULL ? 1.0 : w[i];
-    weights[which[i]] += weight;
+    if (w == NULL) {
+      weights[which[i]] += 1;
+      for (int j = 0; j < n_columns; j++) {
+        sum[j] += row[j];
+      }
+      continue;
+    }
+    weights[which[i]] += w[i];
     for (int j = 0; j < n_columns; j++) {
-      sum[j] += weight * row[j];
+      sum[j] += w[i] * row[j];
     }
   }
 }
@@ -76,6 +86,16 @@ static bool is_wide(void) {
 }
 #endif
 
+// Rows whose products stay in the cache until they are looked at, and few enough that OpenBLAS multiplies
+// them without packing, where that leaves it enough of them.
+static int chunk_for(int group, int stride, int n_columns) {
+  const int64_t unpacked = (int64_t)UNPACKED / ((int64_t)group * n_columns) / WIDTH * WIDTH;
+  const int by_products = ROOM / stride < MOST_ROWS ? ROOM / stride : MOST_ROWS;
+  const int by_rows = ROOM / n_columns > LEAST_ROWS ? ROOM / n_columns : LEAST_ROWS; // they are read again
+  const int chunk = by_products < by_rows ? by_products : by_rows;
+  return unpacked >= LEAST_ROWS && unpacked < chunk ? (int)unpacked : chunk;
+}
+
 qn_status qn_nearest_init(qn_nearest *nearest, int n_columns, int64_t max_k, const double *origin,
                           qn_error *err) {
   qn_status status = QN_OK;
@@ -83,11 +103,7 @@ qn_status qn_nearest_init(qn_nearest *nearest, int n_columns, int64_t max_k, con
   *nearest = (qn_nearest){.n_columns = n_columns};
   nearest->group = max_k < MAX_GROUP ? (int)max_k : MAX_GROUP;
   nearest->stride = (nearest->group + WIDTH - 1) / WIDTH * WIDTH;
-  nearest->chunk = ROOM / nearest->stride;
-  nearest->chunk = nearest->chunk > MAX_GROUP ? MAX_GROUP : nearest->chunk;
-  if (nearest->chunk > 64 && nearest->chunk > ROOM / n_columns) { // the rows are read again from the cache
-    nearest->chunk = ROOM / n_columns > 64 ? ROOM / n_columns : 64;
-  }
+  nearest->chunk = chunk_for(nearest->group, nearest->stride, n_columns);
   QN_TRY(qn_doubles_new(1, n_columns, &nearest->origin, err));
   QN_TRY(qn_doubles_new(max_k, n_columns, &nearest->centres, err));
   QN_TRY(qn_doubles_new(max_k + WIDTH, 1, &nearest->norms, err));
@@ -115,11 +131,14 @@ void qn_nearest_set(qn_nearest *nearest, int64_t k, const double *centres) {
 
   nearest->k = (int)k;
   for (int64_t c = 0; c < k; c++) {
-    double *to = nearest->centres + c * n_columns;
+    const int64_t first = c / nearest->group * nearest->group;
+    const int64_t n = k - first < nearest->group ? k - first : nearest->group;
+    double *to = nearest->centres + first * n_columns + (c - first);
     double norm = 0;
     for (int j = 0; j < n_columns; j++) {
-      to[j] = centres[c * n_columns + j] - nearest->origin[j];
-      norm += to[j] * (to[j] + 2 * nearest->origin[j]);
+      const double value = centres[c * n_columns + j] - nearest->origin[j];
+      to[j * n] = value;
+      norm += value * (value + 2 * nearest->origin[j]);
     }
     nearest->norms[c] = norm;
   }
@@ -135,8 +154,8 @@ static void find_in_group(qn_nearest *nearest, int64_t n_rows, const double *x, 
   for (int c = 0; c < stride; c++) {
     norms[c] = c < n ? nearest->norms[first + c] : INFINITY;
   }
-  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_rows, n, n_columns, -2.0, x, n_columns,
-              nearest->centres + (int64_t)first * n_columns, n_columns, 0.0, nearest->products, stride);
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_rows, n, n_columns, -2.0, x, n_columns,
+              nearest->centres + (int64_t)first * n_columns, n, 0.0, nearest->products, stride);
   if (is_wide()) {
     pick_rows_wide(n_rows, stride, nearest->products, norms, first, nearest->lows, which);
   } else {

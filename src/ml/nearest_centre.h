@@ -11,7 +11,7 @@ typedef struct qn_nearest {
   int group, stride; // centres that are multiplied at once, and the same rounded up
   int chunk;         // rows multiplied at once
   double *origin;    // [n_columns]
-  double *centres;   // [max_k, n_columns], from the origin
+  double *centres;   // from the origin: [n_columns, group] for each group, the last one narrower
   double *norms;     // [max_k + 8]: what a product lacks
   double *products;  // [chunk, stride]
   double *lows;      // [chunk]
