@@ -50,6 +50,9 @@ ALWAYS_INLINE void add_rows(int n_columns, int64_t n_rows, const double *x, cons
   for (int64_t i = 0; i < n_rows; i++) {
     const double *row = x + i * n_columns;
     double *sum = sums + (int64_t)which[i] * n_columns;
+    for (int j = 0; j < n_columns; j += WIDTH) { // the next rows come meanwhile
+      __builtin_prefetch(row + n_rows * n_columns + j, 0, 2);
+    }
     if (w == NULL) {
       weights[which[i]] += 1;
       for (int j = 0; j < n_columns; j++) {
