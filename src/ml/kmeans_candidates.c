@@ -9,7 +9,8 @@
 #include "ml/doubles.h"
 #include "ml/nearest_centre.h"
 
-enum { MAX_TRIALS = 16, STEPS = 30, STREAM = 1 << 20 };
+enum { MAX_TRIALS = 16, MOST_TRIES = 10, STEPS = 30, STREAM = 1 << 20 };
+static const double FLOPS_OF_TRIES = 2e10;
 
 typedef struct choice {
   int64_t n;
@@ -134,15 +135,17 @@ static int64_t choose_next(choice *c, int64_t step, uint64_t seed) {
 }
 
 // k-means on the candidates; a centre that has none of them stays.
-static qn_status refine(const choice *c, int64_t k, double *centres, qn_error *err) {
+static qn_status refine(const choice *c, int64_t k, double *centres, double *cost, qn_error *err) {
   qn_status status = QN_OK;
   double *sums = NULL;
+  double *scores = NULL;
   int32_t *which = NULL;
   qn_nearest nearest = {0};
   bool has_changed = true;
 
   QN_TRY(qn_nearest_init(&nearest, c->n_columns, k, NULL, err));
   QN_TRY(qn_doubles_new(k, c->n_columns + 1, &sums, err));
+  QN_TRY(qn_doubles_new(c->n, 1, &scores, err));
   which = qn_memory_alloc(c->n * (int64_t)sizeof *which);
   QN_REQUIRE(which != NULL, err, QN_ERR_MEMORY, "no memory for %lld seeds", (long long)c->n);
   for (int step = 0; step < STEPS && has_changed; step++) {
@@ -150,7 +153,7 @@ static qn_status refine(const choice *c, int64_t k, double *centres, qn_error *e
     has_changed = false;
     memset(sums, 0, (size_t)(k * (c->n_columns + 1)) * sizeof(double));
     qn_nearest_set(&nearest, k, centres);
-    qn_nearest_find(&nearest, c->n, c->rows, which, NULL);
+    qn_nearest_find(&nearest, c->n, c->rows, which, scores);
     qn_nearest_add(c->n_columns, c->n, c->rows, c->weights, which, sums, weights);
     for (int64_t i = 0; i < k * c->n_columns; i++) {
       const double weight = weights[i / c->n_columns];
@@ -159,11 +162,40 @@ static qn_status refine(const choice *c, int64_t k, double *centres, qn_error *e
       centres[i] = moved;
     }
   }
+  *cost = 0;
+  for (int64_t i = 0; i < c->n; i++) {
+    *cost += c->weights[i] * scores[i];
+  }
 done:
   qn_memory_free(sums);
+  qn_memory_free(scores);
   qn_memory_free(which);
   qn_nearest_release(&nearest);
   return status;
+}
+
+// One choice of all k, refined. *cost: weighted squared distances of the candidates, but for a constant.
+static qn_status choose_all(choice *c, int64_t k, uint64_t seed, double *centres, double *cost,
+                            qn_error *err) {
+  qn_status status = QN_OK;
+
+  for (int64_t i = 0; i < c->n; i++) {
+    c->distances[i] = INFINITY;
+  }
+  for (int64_t step = 0; step < k; step++) {
+    const int64_t next = choose_next(c, step, seed);
+    memcpy(centres + step * c->n_columns, c->rows + next * c->n_columns,
+           (size_t)c->n_columns * sizeof(double));
+  }
+  QN_TRY(refine(c, k, centres, cost, err));
+done:
+  return status;
+}
+
+// As many tries as cost little next to the passes over the rows.
+static int count_tries(const choice *c, int64_t k) {
+  const double flops = 2.0 * (double)c->n * (double)k * c->n_columns * (c->n_trials + STEPS);
+  return (int)fmax(1.0, fmin(MOST_TRIES, FLOPS_OF_TRIES / flops));
 }
 
 qn_status qn_candidates_choose(const double *candidates, const double *weights, int64_t n, int n_columns,
@@ -171,19 +203,24 @@ qn_status qn_candidates_choose(const double *candidates, const double *weights, 
                                qn_error *err) {
   qn_status status = QN_OK;
   choice c = {.n = n, .n_columns = n_columns, .weights = weights};
+  double least = INFINITY;
+  double *tried = NULL;
 
   c.n_trials = 2 + (int)log((double)k);
   c.n_trials = c.n_trials > MAX_TRIALS ? MAX_TRIALS : c.n_trials;
   QN_TRY(open_choice(&c, candidates, origin, err));
-  for (int64_t step = 0; step < k; step++) {
-    const int64_t next = choose_next(&c, step, seed);
-    memcpy(centres + step * n_columns, c.rows + next * n_columns, (size_t)n_columns * sizeof(double));
-  }
-  QN_TRY(refine(&c, k, centres, err));
-  for (int64_t i = 0; i < k * n_columns; i++) {
-    centres[i] += origin[i % n_columns];
+  QN_TRY(qn_doubles_new(k, n_columns, &tried, err));
+  const int n_tries = count_tries(&c, k);
+  for (int t = 0; t < n_tries; t++) {
+    double cost = 0;
+    QN_TRY(choose_all(&c, k, qn_hash_combine(seed, (uint64_t)t), tried, &cost, err));
+    for (int64_t i = 0; i < k * n_columns && (t == 0 || cost < least); i++) {
+      centres[i] = tried[i] + origin[i % n_columns];
+    }
+    least = fmin(least, cost);
   }
 done:
   close_choice(&c);
+  qn_memory_free(tried);
   return status;
 }

@@ -10,7 +10,7 @@
 #include "ml/kmeans.h"
 #include "ml/kmeans_candidates.h"
 
-enum { ROUNDS = 3, LEAST_A_ROUND = 32 };
+enum { ROUNDS = 5, LEAST_A_ROUND = 64 };
 
 typedef struct seeding {
   qn_kmeans_work *work;

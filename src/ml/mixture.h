@@ -13,7 +13,7 @@ typedef struct qn_mixture {
   double *weights;     // [k]
   double *means;       // [k, n_columns]
   double *covariances; // [k, size]
-  double *factors;     // [k, size]: Cholesky's lower triangles; diagonal: 1/variance
+  double *factors;     // [k, size]: inverses of Cholesky's lower triangles; diagonal: 1/variance
   double *offsets;     // [k]: of the logarithm, what does not depend on the row
   double *origin;      // [n_columns], of diagonal: from where squares are taken
   int64_t max_rows;    // at once
