@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // A job's command line: the options all jobs have and the job's own, by getopt_long.
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "exec/budget.h"
 #include "exec/job_state.h"
+#include "io/nearest_name.h"
 
 enum { OPT_OUTPUT = 1000, OPT_MEMORY, OPT_SCRATCH, OPT_RECORD, OPT_QUIET, OPT_HELP, OPT_OWN };
 
@@ -89,6 +91,27 @@ static const char *fallback_output(const qn_job *job) {
   return job->about->output != NULL ? job->about->output : job->name;
 }
 
+// An unknown option, or one whose beginning fits several.
+static qn_status refuse_option(const qn_job *job, const struct option *options, const char *given,
+                               qn_error *err) {
+  enum { MOST = 128 };
+  const char *names[MOST];
+  char word[64];
+  int n = 0;
+
+  for (; n < MOST && options[n].name != NULL; n++) {
+    names[n] = options[n].name;
+  }
+  const char *name = given + strspn(given, "-");
+  snprintf(word, sizeof word, "%.*s", (int)strcspn(name, "="), name);
+  const int64_t nearest = qn_nearest_name(word, names, n);
+  if (nearest < 0) {
+    return qn_fail(err, QN_ERR_ARG, "%s: unknown option '%s' (see --help)", job->name, given);
+  }
+  return qn_fail(err, QN_ERR_ARG, "%s: unknown option '%s'; did you mean --%s? (see --help)", job->name,
+                 given, names[nearest]);
+}
+
 qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_error *err) {
   qn_status status = QN_OK;
   static const qn_option none = {.name = NULL};
@@ -114,8 +137,7 @@ qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_e
   optind = 0; // start anew, GNU's way
   opterr = 0;
   while ((code = getopt_long(argc, arguments, ":", options, NULL)) != -1) {
-    QN_REQUIRE(code != '?', err, QN_ERR_ARG, "%s: unknown option '%s' (see --help)", job->name,
-               arguments[optind - 1]);
+    QN_TRY(code == '?' ? refuse_option(job, options, arguments[optind - 1], err) : QN_OK);
     QN_REQUIRE(code != ':', err, QN_ERR_ARG, "%s: option '%s' needs a value (see --help)", job->name,
                arguments[optind - 1]);
     QN_TRY(take_option(job, code, memory, err));

@@ -166,7 +166,9 @@ static qn_status make_results(const qn_trials *trials, const candidate_result *r
     qn_append_float64(appender, results[i].seconds);
   }
   QN_TRY(qn_appender_finish(appender, &batch, err));
-  *out = qn_from_batches(job, text, &batch, 1);
+  // rows from memory have no order of their own: whoever shows the first of them would not see the best
+  *out = qn_sort(qn_from_batches(job, text, &batch, 1),
+                 results[0].is_better_lower ? "mean, candidate" : "mean desc, candidate");
 
 done:
   qn_batch_free(batch);
