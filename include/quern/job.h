@@ -10,7 +10,8 @@
 extern "C" {
 #endif
 
-/// An option of a job's own. Every job also takes --output, --memory, --scratch, --quiet and --help.
+/// An option of a job's own. Every job also takes --output, --memory, --scratch, --record, --run, --quiet
+/// and --help.
 typedef struct qn_option {
   const char *name;     // "min-votes", given as --min-votes 10 or --min-votes=10
   const char *argument; // "N", or NULL for an option without a value
@@ -26,6 +27,7 @@ typedef struct qn_job_about {
   const char *arguments;    // "FILE..." if it takes inputs as arguments: then at least one must be given
   const char *output;       // default of --output
   const qn_option *options; // ended by a row with name NULL
+  bool only_looks;          // it changes nothing: no folder of the run is made
 } qn_job_about;
 
 /// Collective. Starts the job: MPI, options, memory budget. Never NULL: a job that could not start carries
@@ -47,6 +49,10 @@ QN_API const char *qn_job_inputs(const qn_job *job);
 QN_API const char *qn_job_output(const qn_job *job);
 /// Local. "<output>/<name>", for jobs that write several things; lives as long as the job.
 QN_API const char *qn_job_output_path(qn_job *job, const char *name);
+
+/// Local. The absolute path of the folder of this run (docs/run-folder.md), the same on every rank; NULL if
+/// there is none.
+QN_API const char *qn_job_run_folder(const qn_job *job);
 
 QN_API int qn_job_rank(const qn_job *job);
 QN_API int qn_job_n_ranks(const qn_job *job);

@@ -93,6 +93,7 @@ int quern_export_onnx(int argc, char **argv) {
 
 int quern_model(int argc, char **argv) {
   static const qn_job_about about = {.name = "quern model show",
+                                     .only_looks = true,
                                      .summary = "Shows estimator, options, features, classes and metrics.",
                                      .arguments = "MODEL..."};
   if (argc < 2 || strcmp(argv[1], "show") != 0) {

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "column/print.h"
+#include "exec/action.h"
 #include "exec/job_state.h"
 #include "exec/sinks.h"
 #include "plan/estimate.h"
@@ -16,8 +17,12 @@ static bool ends_with(const char *text, const char *end) {
   return n_text > n_end && strcmp(text + n_text - n_end, end) == 0;
 }
 
-static qn_status run_into(qn_dataset *dataset, const qn_sink *sink) {
-  return dataset == NULL ? QN_ERR_MEMORY : qn_run_plan(dataset->plan->job, dataset, sink);
+static qn_status run_into(qn_dataset *dataset, const qn_sink *sink, qn_action_kind kind, const char *what) {
+  if (dataset == NULL) {
+    return QN_ERR_MEMORY;
+  }
+  qn_action_begin(dataset->plan->job, kind, dataset, what);
+  return qn_action_end(dataset->plan->job, qn_run_plan(dataset->plan->job, dataset, sink));
 }
 
 // A job that was called wrongly has no output path; then it has failed already, and keeps its own message.
@@ -34,7 +39,7 @@ static qn_status write_stage(qn_dataset *dataset, const char *path) {
 
   stage.sorted_by = is_sorted ? dataset->text : NULL;
   const qn_sink sink = qn_stage_sink_of(&stage);
-  return run_into(dataset, &sink);
+  return run_into(dataset, &sink, QN_ACTION_STAGE, path);
 }
 
 QN_API qn_status qn_write_csv(qn_dataset *dataset, const char *path, const qn_csv_write_options *options) {
@@ -47,7 +52,7 @@ QN_API qn_status qn_write_csv(qn_dataset *dataset, const char *path, const qn_cs
                      .separator = given.separator != '\0' ? given.separator : fallback,
                      .raw_binary = given.raw_binary};
   const qn_sink sink = qn_csv_sink_of(&csv);
-  return run_into(dataset, &sink);
+  return run_into(dataset, &sink, QN_ACTION_WRITE, path);
 }
 
 QN_API qn_status qn_write(qn_dataset *dataset, const char *path) {
@@ -70,7 +75,7 @@ QN_API qn_dataset *qn_stage(qn_dataset *in, const char *path) {
 QN_API qn_status qn_count(qn_dataset *dataset, int64_t *n_rows) {
   qn_count_sink count = {0};
   const qn_sink sink = qn_count_sink_of(&count);
-  const qn_status status = run_into(dataset, &sink);
+  const qn_status status = run_into(dataset, &sink, QN_ACTION_COUNT, "");
 
   *n_rows = status == QN_OK ? count.n_rows : 0;
   return status;
@@ -79,13 +84,13 @@ QN_API qn_status qn_count(qn_dataset *dataset, int64_t *n_rows) {
 QN_API qn_status qn_collect(qn_dataset *dataset, qn_batch **out) {
   qn_collect_sink collect = {0};
   const qn_sink sink = qn_collect_sink_of(&collect);
-  const qn_status status = run_into(dataset, &sink);
+  const qn_status status = run_into(dataset, &sink, QN_ACTION_COLLECT, "");
 
   *out = status == QN_OK ? collect.batch : NULL;
   return status;
 }
 
-QN_API qn_status qn_show(qn_dataset *dataset, int64_t n_rows) {
+static qn_status show(qn_dataset *dataset, int64_t n_rows) {
   qn_status status = QN_OK;
   qn_error err = {0};
   qn_batch *batch = NULL;
@@ -102,6 +107,16 @@ done:
   qn_batch_free(batch);
   qn_buffer_release(&text);
   return status;
+}
+
+QN_API qn_status qn_show(qn_dataset *dataset, int64_t n_rows) {
+  if (dataset == NULL) {
+    return QN_ERR_MEMORY;
+  }
+  char what[32];
+  snprintf(what, sizeof what, "%lld rows", (long long)n_rows);
+  qn_action_begin(dataset->plan->job, QN_ACTION_SHOW, dataset, what);
+  return qn_action_end(dataset->plan->job, show(dataset, n_rows));
 }
 
 QN_API qn_status qn_explain(qn_dataset *dataset, FILE *out) {

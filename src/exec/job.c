@@ -140,6 +140,47 @@ done:
   return status;
 }
 
+// The folder of this run, once all is known that its run.json says at the start.
+static qn_status open_run_folder(qn_job *job, int argc, char **argv, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_error why_not = {0};
+  qn_arena arena = {0};
+  const char **names = qn_arena_alloc(&arena, (int64_t)sizeof *names * (job->n_options + 1));
+  const char **values = qn_arena_alloc(&arena, (int64_t)sizeof *values * (job->n_options + 1));
+  const bool has_memory = names != NULL && values != NULL;
+
+  QN_TRY(
+      qn_comm_agree(job->comm, has_memory ? QN_OK : qn_fail(err, QN_ERR_MEMORY, "no memory for a job"), err));
+  for (int i = 0; i < job->n_options; i++) {
+    names[i] = job->about->options[i].name;
+    values[i] = job->values[i] != NULL ? job->values[i] : job->about->options[i].fallback;
+  }
+  names[job->n_options] = "output";
+  values[job->n_options] = job->output;
+  const qn_run_about about = {.job = job->name,
+                              .given = job->run_given,
+                              .n_arguments = argc > 0 ? argc - 1 : 0,
+                              .arguments = argv + 1,
+                              .n_options = job->n_options + 1,
+                              .option_names = names,
+                              .option_values = values,
+                              .memory_per_rank = qn_memory_budget(),
+                              .budget_source = job->budget_source,
+                              .scratch = job->scratch};
+  QN_TRY(qn_run_folder_open(job->comm, &about, &job->run_folder, &why_not, err));
+  if (why_not.message[0] != '\0') {
+    qn_job_tell(job, "%s: this run leaves no folder: %s\n", job->name, why_not.message);
+  } else if (job->run_folder != NULL) {
+    const bool is_resumed = qn_run_folder_attempt(job->run_folder) > 1;
+    qn_job_tell(job, "%s: %s %s\n", job->name, is_resumed ? "goes on in" : "run folder",
+                qn_run_folder_path(job->run_folder));
+  }
+
+done:
+  qn_arena_release(&arena);
+  return status;
+}
+
 QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
   qn_error err = {0};
   int64_t memory = 0;
@@ -152,6 +193,7 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
   qn_record_start(&job->record);
   job->about = about;
   job->name = about->name;
+  job->action.number = -1;
   qn_plan_init(&job->plan, job);
   qn_status status = qn_job_parse(job, argc, argv, &memory, &err);
   if (status == QN_OK && job->is_help) {
@@ -160,6 +202,9 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
   }
   if (status == QN_OK) {
     status = set_resources(job, memory, &err);
+  }
+  if (status == QN_OK && !about->only_looks) {
+    status = open_run_folder(job, argc, argv, &err);
   }
   if (status != QN_OK) {
     job->exit_code = status == QN_ERR_ARG ? 2 : 1;
@@ -190,6 +235,18 @@ static void report_rejects(const qn_job *job) {
               rejects->n_written == 1 ? " was" : "s were", rejects->path);
     }
   }
+}
+
+// How it ended; a folder that cannot be written any more does not make a job fail.
+static void end_run_folder(qn_job *job, qn_status status, int exit_code, const qn_error *err) {
+  qn_error why_not = {0};
+  const char *message = status == QN_OK ? NULL : err->message;
+
+  if (qn_run_folder_end(job->run_folder, status == QN_OK ? "done" : "failed", exit_code, message, &why_not) !=
+      QN_OK) {
+    qn_job_tell(job, "%s: the end of this run is not in its folder: %s\n", job->name, why_not.message);
+  }
+  qn_run_folder_free(job->run_folder);
 }
 
 QN_API int qn_job_close(qn_job *job) {
@@ -225,6 +282,7 @@ QN_API int qn_job_close(qn_job *job) {
     report_rejects(job);
   }
   fflush(stdout);
+  end_run_folder(job, status, exit_code, &err);
   free_owned(job);
   qn_cached_free_all(&job->plan);
   qn_rejects_free(job->rejects);
@@ -301,6 +359,10 @@ QN_API const char *qn_job_output(const qn_job *job) {
 
 QN_API const char *qn_job_output_path(qn_job *job, const char *name) {
   return qn_arena_printf(&job->arena, "%s/%s", job->output, name);
+}
+
+QN_API const char *qn_job_run_folder(const qn_job *job) {
+  return qn_run_folder_path(job->run_folder);
 }
 
 QN_API int qn_job_rank(const qn_job *job) {

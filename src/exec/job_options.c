@@ -10,13 +10,14 @@
 #include "exec/job_state.h"
 #include "io/nearest_name.h"
 
-enum { OPT_OUTPUT = 1000, OPT_MEMORY, OPT_SCRATCH, OPT_RECORD, OPT_QUIET, OPT_HELP, OPT_OWN };
+enum { OPT_OUTPUT = 1000, OPT_MEMORY, OPT_SCRATCH, OPT_RECORD, OPT_RUN, OPT_QUIET, OPT_HELP, OPT_OWN };
 
 static const struct option common_options[] = {
     {.name = "output", .has_arg = required_argument, .val = OPT_OUTPUT},
     {.name = "memory", .has_arg = required_argument, .val = OPT_MEMORY},
     {.name = "scratch", .has_arg = required_argument, .val = OPT_SCRATCH},
     {.name = "record", .has_arg = required_argument, .val = OPT_RECORD},
+    {.name = "run", .has_arg = required_argument, .val = OPT_RUN},
     {.name = "quiet", .has_arg = no_argument, .val = OPT_QUIET},
     {.name = "help", .has_arg = no_argument, .val = OPT_HELP},
 };
@@ -39,6 +40,9 @@ static qn_status take_option(qn_job *job, int code, int64_t *memory, qn_error *e
     break;
   case OPT_RECORD:
     job->record.path = qn_arena_string(&job->arena, optarg);
+    break;
+  case OPT_RUN:
+    job->run_given = qn_arena_string(&job->arena, optarg);
     break;
   case OPT_QUIET:
     job->is_quiet = true;
@@ -191,6 +195,8 @@ qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err) {
   QN_TRY(print_option(out, "scratch", "DIR", "folder for spill files",
                       "QUERN_SCRATCH, SLURM_TMPDIR, TMPDIR or /tmp", err));
   QN_TRY(print_option(out, "record", "FILE", "write what each operator did, as JSON", NULL, err));
+  QN_TRY(print_option(out, "run", "DIR", "folder that tells of this run, or none",
+                      "QUERN_RUN, or a new one in QUERN_RUNS or quern-runs", err));
   QN_TRY(print_option(out, "quiet", NULL, "say less", NULL, err));
   QN_TRY(print_option(out, "help", NULL, "show this text", NULL, err));
   if (about->arguments != NULL) {

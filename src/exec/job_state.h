@@ -6,8 +6,10 @@
 #include <quern/job.h>
 #include "base/arena.h"
 #include "comm/comm.h"
+#include "exec/action.h"
 #include "exec/record.h"
 #include "plan/plan.h"
+#include "record/run_folder.h"
 
 typedef struct qn_rejects qn_rejects; // rejects.h
 
@@ -26,6 +28,9 @@ struct qn_job {
   const char *budget_source; // where the budget comes from
   qn_rejects *rejects;       // list of the CSV readers' reject files, or NULL
   qn_record record;
+  const char *run_given;     // --run, or NULL
+  qn_run_folder *run_folder; // NULL: none
+  qn_action action;          // action.number is how many there were, less one
   bool is_quiet;
   bool is_help;     // --help was asked for: do nothing
   int exit_code;    // for failures before any run: 2 for wrong use

@@ -243,6 +243,7 @@ QN_API qn_dataset *qn_recommend(qn_model *model, int64_t n) {
     return NULL;
   }
   qn_job *job = model->job;
+  qn_action_begin(job, QN_ACTION_RECOMMEND, NULL, model->estimator->name);
   recommender *state = calloc(1, sizeof *state);
   status = state == NULL ? qn_fail(&err, QN_ERR_MEMORY, "no memory to recommend")
                          : recommend_here(state, model, n, &err);
@@ -261,5 +262,6 @@ done:
     free(state);
   }
   qn_buffer_release(&schema);
+  qn_action_end(job, status);
   return out;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/check.h"
 #include "base/clock.h"
+#include "exec/action.h"
 #include "exec/job_state.h"
 #include "ml/blas.h"
 #include "ml/estimator.h"
@@ -225,13 +226,14 @@ qn_model *qn_fit_estimator(qn_dataset *data, const qn_estimator *estimator, cons
     return NULL;
   }
   how = how == NULL ? &plain : how;
+  qn_action_begin(data->plan->job, QN_ACTION_FIT, data, estimator->name);
   qn_status status = qn_fit_prepare(data, estimator, how, options, &model, &rows, &err);
   if (status == QN_OK) {
     status = qn_fit_rows(model, data->plan->job->comm, how, data, rows, false, &err);
   }
   qn_rows_free(rows);
   qn_job_keep_error(data->plan->job, status, &err);
-  return status == QN_OK ? model : NULL;
+  return qn_action_end(data->plan->job, status) == QN_OK ? model : NULL;
 }
 
 QN_API qn_model *qn_fit(qn_dataset *data, const char *name, const qn_training *how, const char *text) {

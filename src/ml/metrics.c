@@ -138,7 +138,8 @@ QN_API qn_status qn_evaluate(qn_dataset *data, qn_model *model, qn_metrics *out,
   if (known != QN_OK || data->status != QN_OK || model == NULL) {
     return known != QN_OK ? known : refuse(data->plan->job, "%s", "there is no model to evaluate");
   }
-  const qn_status status = evaluate(data, model, &found, confusion);
+  qn_action_begin(data->plan->job, QN_ACTION_EVALUATE, data, model->estimator->name);
+  const qn_status status = qn_action_end(data->plan->job, evaluate(data, model, &found, confusion));
   if (status == QN_OK) {
     *out = found;
   }

@@ -238,6 +238,7 @@ QN_API qn_model *qn_search(qn_dataset *data, const char *estimator, const qn_tra
     return NULL;
   }
   how = how == NULL ? &none : how;
+  qn_action_begin(data->plan->job, QN_ACTION_SEARCH, data, estimator);
   qn_status status = start(data, estimator, how, options->grid, options->n_random,
                            options->folds == 0 ? 5 : options->folds, &trials, &err);
   if (status == QN_OK) {
@@ -255,6 +256,7 @@ QN_API qn_model *qn_search(qn_dataset *data, const char *estimator, const qn_tra
     qn_model_note(model, "search", &found);
   }
   qn_buffer_release(&trials.done);
+  qn_action_end(data->plan->job, status);
   return model;
 }
 
@@ -270,6 +272,7 @@ QN_API qn_status qn_cross_validate(qn_dataset *data, const char *estimator, cons
     return data == NULL ? QN_ERR_MEMORY : data->status != QN_OK ? data->status : QN_ERR_STOPPED;
   }
   how = how == NULL ? &none : how;
+  qn_action_begin(data->plan->job, QN_ACTION_EVALUATE, data, estimator);
   qn_status status = start(data, estimator, how, options, 0, folds, &trials, &err);
   for (int i = 0; status == QN_OK && i < trial_at(&trials, 0)->metrics.n; i++) {
     char name[64];
@@ -282,5 +285,5 @@ QN_API qn_status qn_cross_validate(qn_dataset *data, const char *estimator, cons
   }
   *out = found;
   qn_buffer_release(&trials.done);
-  return qn_job_keep_error(data->plan->job, status, &err);
+  return qn_action_end(data->plan->job, qn_job_keep_error(data->plan->job, status, &err));
 }

@@ -7,6 +7,7 @@ import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("QN_BUILD", os.path.join(ROOT, "build", "release"))
+os.environ.setdefault("QUERN_RUNS", "none")  # runs of tests leave no folders, but where one is looked at
 MPIRUN = os.path.join(ROOT, "scripts", "mpirun")
 
 

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which build of the program runs.
+#pragma once
+
+enum { QN_BUILD_ID = 96 }; // bytes of its text, with the end
+
+/// Local. The GNU build id of the program, behind it that of the Quern library if that is a file of its own;
+/// for a program without one "hash-" and a hash of its file. It changes when the code does. Never fails:
+/// "unknown".
+void qn_build_id(char *out);
