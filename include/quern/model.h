@@ -52,8 +52,13 @@ typedef struct qn_metrics {
 /// accuracy, log_loss, auc (two classes), precision, recall, f1 (of the second class; macro averages with
 /// more). Clusters: inertia, silhouette (of a sample). pca: explained_variance. als: rmse, mae (explicit),
 /// and ndcg and recall at 10: of what is recommended (never a pair of the training data) among the rows.
-/// `confusion` (may be NULL) gets for classes a dataset "label, prediction, n int64".
+/// `confusion` (may be NULL) gets for classes a dataset "label, prediction, n int64". A model that was
+/// trained with weights is judged with those that the rows have in the same column (as by scikit-learn's
+/// sample_weight; the confusion counts rows, silhouette, ndcg and recall know no weights).
 QN_API qn_status qn_evaluate(qn_dataset *data, qn_model *model, qn_metrics *out, qn_dataset **confusion);
+/// The same with the weights of another column; NULL: each row counts 1.
+QN_API qn_status qn_evaluate_weighted(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out,
+                                      qn_dataset **confusion);
 /// Local. The value of a metric; NaN if there is none of that name.
 QN_API double qn_metric(const qn_metrics *metrics, const char *name);
 /// Local. Keeps metrics in the model, under "<set>_<name>" ("test_auc"), so that they are saved with it.

@@ -60,6 +60,10 @@ int quern_predict(int argc, char **argv) {
 int quern_evaluate(int argc, char **argv) {
   static const qn_option own[] = {
       {.name = "confusion", .help = "show for classes how often which is taken for which"},
+      {.name = "weight",
+       .argument = "COLUMN",
+       .help = "weights of the rows (default: those of the training)"},
+      {.name = "no-weight", .help = "each row counts 1"},
       {.name = NULL},
   };
   qn_job_about about = {.name = "quern evaluate", .summary = "Judges a model on rows that have the label."};
@@ -70,7 +74,13 @@ int quern_evaluate(int argc, char **argv) {
   qn_dataset *confusion = NULL;
 
   qn_model *model = load(job);
-  qn_evaluate(quern_read_data(job), model, &metrics, &confusion);
+  qn_dataset *data = quern_read_data(job);
+  const char *weight = qn_job_option(job, "weight");
+  if (weight != NULL || qn_job_option(job, "no-weight") != NULL) {
+    qn_evaluate_weighted(data, model, weight, &metrics, &confusion);
+  } else {
+    qn_evaluate(data, model, &metrics, &confusion);
+  }
   quern_print_metrics(job, &metrics);
   if (qn_job_option(job, "confusion") != NULL && confusion != NULL) {
     qn_show(confusion, 1000);

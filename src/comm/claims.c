@@ -11,6 +11,7 @@ struct qn_claims {
   qn_claims *next; // open claims of the communicator
   qn_comm *comm;   // NULL when the run is over
   int64_t channel;
+  bool is_lazy; // asks for an item when one is wanted
   bool is_over; // no item is left
   bool has_answer;
   int64_t answer;
@@ -35,7 +36,7 @@ static qn_status ask(qn_claims *claims, qn_error *err) {
   return qn_comm_signal(claims->comm, 0, QN_MESSAGE_CLAIM, claims->channel, 0, err);
 }
 
-qn_status qn_claims_open(qn_comm *comm, int64_t n_items, qn_claims **out, qn_error *err) {
+static qn_status open_claims(qn_comm *comm, int64_t n_items, bool is_lazy, qn_claims **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_claims *claims = NULL;
 
@@ -43,14 +44,14 @@ qn_status qn_claims_open(qn_comm *comm, int64_t n_items, qn_claims **out, qn_err
   QN_REQUIRE(n_items >= 0, err, QN_ERR_ARG, "claims over %" PRId64 " items", n_items);
   claims = calloc(1, sizeof *claims);
   QN_REQUIRE(claims != NULL, err, QN_ERR_MEMORY, "no memory for claims");
-  *claims = (qn_claims){.comm = comm, .channel = comm->n_counters};
+  *claims = (qn_claims){.comm = comm, .channel = comm->n_counters, .is_lazy = is_lazy};
   if (comm->rank == 0) {
     QN_TRY(add_counter(comm, n_items, err));
     comm->n_counters++;
     QN_TRY(qn_comm_receive_early(comm, err));
   } else {
     comm->n_counters++;
-    QN_TRY(ask(claims, err));
+    QN_TRY(is_lazy ? QN_OK : ask(claims, err));
   }
   claims->next = comm->claims;
   comm->claims = claims;
@@ -60,6 +61,14 @@ qn_status qn_claims_open(qn_comm *comm, int64_t n_items, qn_claims **out, qn_err
 done:
   free(claims);
   return status;
+}
+
+qn_status qn_claims_open(qn_comm *comm, int64_t n_items, qn_claims **out, qn_error *err) {
+  return open_claims(comm, n_items, false, out, err);
+}
+
+qn_status qn_claims_open_lazy(qn_comm *comm, int64_t n_items, qn_claims **out, qn_error *err) {
+  return open_claims(comm, n_items, true, out, err);
 }
 
 static int64_t take_item(struct qn_counter *counter) {
@@ -92,12 +101,13 @@ void qn_claims_accept(qn_comm *comm, const qn_incoming *incoming) {
 static qn_status await_answer(qn_claims *claims, int64_t *item, qn_error *err) {
   qn_status status = QN_OK;
   qn_patience patience = {0};
+  QN_TRY(claims->is_lazy ? ask(claims, err) : QN_OK);
   while (!claims->has_answer) {
     QN_TRY(qn_comm_wait(claims->comm, &patience, NULL, err));
   }
   claims->has_answer = false;
   *item = claims->answer;
-  if (claims->answer >= 0) {
+  if (claims->answer >= 0 && !claims->is_lazy) {
     QN_TRY(ask(claims, err));
   }
 

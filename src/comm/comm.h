@@ -64,7 +64,9 @@ qn_status qn_comm_barrier(qn_comm *comm, qn_error *err);
 /// rank 0 serves it whenever it polls.
 typedef struct qn_claims qn_claims;
 qn_status qn_claims_open(qn_comm *comm, int64_t n_items, qn_claims **out, qn_error *err);
-/// The next item for this rank, or -1 when none is left. Asks for the following one ahead.
+/// The same for items that take long, or of which not every rank takes some: nothing is asked for ahead.
+qn_status qn_claims_open_lazy(qn_comm *comm, int64_t n_items, qn_claims **out, qn_error *err);
+/// The next item for this rank, or -1 when none is left. Asks for the following one ahead, unless lazy.
 qn_status qn_claims_next(qn_claims *claims, int64_t *item, qn_error *err);
 void qn_claims_close(qn_claims *claims);
 

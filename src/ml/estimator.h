@@ -70,13 +70,20 @@ qn_status qn_settings_check(const qn_estimator *estimator, const void *options, 
 qn_status qn_settings_print(const qn_estimator *estimator, const void *options, qn_buffer *out,
                             qn_error *err);
 
+/// Local. The column must be there and a number; `role` is what it is for.
+qn_status qn_check_number_column(const qn_dataset *data, const char *name, const char *role, qn_error *err);
+
 /// Collective. How public functions fit: options as a struct. NULL if that failed; the job has the error.
 qn_model *qn_fit_estimator(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
                            const void *options);
-/// The two halves of it. Collective, runs: an empty model with its options, classes and features, which the
-/// job owns, and the rows, NULL for loads_itself; the caller frees them.
+/// What it does, in order. Collective, runs: an empty model with its options and classes, which the job owns.
 qn_status qn_fit_prepare(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
-                         const void *options, qn_model **model, qn_rows **rows, qn_error *err);
+                         const void *options, qn_model **model, qn_error *err);
+/// Collective, runs: the model's features, in place of those it has. Not for loads_itself.
+qn_status qn_fit_features(qn_model *model, qn_dataset *data, const qn_training *how, qn_error *err);
+/// Collective, runs: rows as these numbers, which the caller frees.
+qn_status qn_fit_load(const qn_model *model, qn_dataset *data, const qn_training *how, qn_rows **rows,
+                      qn_error *err);
 /// Collective over `comm`, a run of its own: fits on rows that lie on its ranks. `data` is for loads_itself,
 /// else NULL.
 qn_status qn_fit_rows(qn_model *model, qn_comm *comm, const qn_training *how, qn_dataset *data,

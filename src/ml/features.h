@@ -22,6 +22,9 @@ typedef struct qn_features qn_features;
 qn_status qn_features_fit(qn_dataset *data, const char *text, const char *const *excluded, int n_excluded,
                           bool takes_missing, qn_features **out, qn_error *err);
 void qn_features_free(qn_features *features);
+/// Local. Whether fitting such a list looks at the rows at all.
+qn_status qn_features_ask_rows(const qn_dataset *data, const char *text, const char *const *excluded,
+                               int n_excluded, bool *out, qn_error *err);
 
 int qn_features_n_columns(const qn_features *features);
 bool qn_features_is_sparse(const qn_features *features); // most values are 0

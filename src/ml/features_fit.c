@@ -188,6 +188,25 @@ done:
   return status;
 }
 
+qn_status qn_features_ask_rows(const qn_dataset *data, const char *text, const char *const *excluded,
+                               int n_excluded, bool *out, qn_error *err) {
+  qn_status status = QN_OK;
+  int n_levels = 0;
+  qn_features *features = calloc(1, sizeof *features);
+
+  QN_REQUIRE(features != NULL, err, QN_ERR_MEMORY, "features: no memory");
+  QN_TRY(qn_features_parse(features, text, data->schema, excluded, n_excluded, err));
+  for (int i = 0; i < features->n_items; i++) {
+    set_levels(features->items[i]);
+    n_levels += features->items[i]->level;
+  }
+  *out = n_levels > 0;
+
+done:
+  qn_features_free(features);
+  return status;
+}
+
 qn_status qn_features_fit(qn_dataset *data, const char *text, const char *const *excluded, int n_excluded,
                           bool takes_missing, qn_features **out, qn_error *err) {
   qn_status status = QN_OK;

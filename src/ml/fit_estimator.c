@@ -18,8 +18,7 @@ static bool is_number(qn_type type) {
   return type == QN_BOOL || type == QN_INT32 || type == QN_INT64 || type == QN_FLOAT32 || type == QN_FLOAT64;
 }
 
-static qn_status check_number_column(const qn_dataset *data, const char *name, const char *role,
-                                     qn_error *err) {
+qn_status qn_check_number_column(const qn_dataset *data, const char *name, const char *role, qn_error *err) {
   qn_status status = QN_OK;
   const int column = qn_schema_find(data->schema, name);
 
@@ -42,10 +41,10 @@ static qn_status check_training(const qn_dataset *data, const qn_estimator *esti
   QN_REQUIRE(how->label == NULL || !estimator->takes_no_label, err, QN_ERR_ARG,
              "%s learns no label: leave '%s' out", estimator->name, how->label);
   if (how->weight != NULL) {
-    QN_TRY(check_number_column(data, how->weight, "weight", err));
+    QN_TRY(qn_check_number_column(data, how->weight, "weight", err));
   }
   if (how->label != NULL && estimator->task(options) != QN_TASK_CLASS) {
-    QN_TRY(check_number_column(data, how->label, "label", err));
+    QN_TRY(qn_check_number_column(data, how->label, "label", err));
   }
 
 done:
@@ -103,14 +102,21 @@ static void choose_classes(const qn_dataset *data, const char *label, qn_model *
   }
 }
 
-static qn_status load(qn_dataset *data, const qn_training *how, qn_model *model, qn_rows **rows,
+qn_status qn_fit_features(qn_model *model, qn_dataset *data, const qn_training *how, qn_error *err) {
+  const char *excluded[] = {how->label, how->weight};
+
+  qn_features_free(model->features);
+  model->features = NULL;
+  return qn_features_fit(data, how->features, excluded, 2, model->estimator->takes_missing, &model->features,
+                         err);
+}
+
+qn_status qn_fit_load(const qn_model *model, qn_dataset *data, const qn_training *how, qn_rows **rows,
                       qn_error *err) {
   qn_status status = QN_OK;
   const qn_estimator *estimator = model->estimator;
-  const char *excluded[] = {how->label, how->weight};
-
-  QN_TRY(qn_features_fit(data, how->features, excluded, 2, estimator->takes_missing, &model->features, err));
   const bool is_sparse = qn_features_is_sparse(model->features);
+
   QN_REQUIRE(!is_sparse || estimator->takes_sparse ||
                  qn_features_n_columns(model->features) <= MOST_DENSE_COLUMNS,
              err, QN_ERR_ARG, "%s needs dense rows, and %d columns are too many for that (at most %d)",
@@ -130,12 +136,10 @@ done:
 }
 
 qn_status qn_fit_prepare(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
-                         const void *options, qn_model **model, qn_rows **rows, qn_error *err) {
+                         const void *options, qn_model **model, qn_error *err) {
   qn_status status = QN_OK;
   qn_model *made = NULL;
-  const int64_t start = qn_clock_ns();
 
-  *rows = NULL;
   QN_TRY(qn_job_check(data->plan->job, err));
   QN_TRY(qn_settings_check(estimator, options, err));
   QN_TRY(qn_model_new(data->plan->job, estimator, &made, err));
@@ -145,12 +149,24 @@ qn_status qn_fit_prepare(qn_dataset *data, const qn_estimator *estimator, const 
   if (estimator->task(made->options) == QN_TASK_CLASS) {
     QN_TRY(qn_classes_fit(data, how->label, &made->classes, err));
   }
-  if (!estimator->loads_itself) {
-    QN_TRY(load(data, how, made, rows, err));
-    made->n_rows = *rows == NULL ? 0 : (*rows)->n_total;
-  }
-  made->load_seconds = (double)(qn_clock_ns() - start) / 1e9;
   *model = made;
+
+done:
+  return status;
+}
+
+static qn_status prepare_and_load(qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
+                                  const void *options, qn_model **model, qn_rows **rows, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t start = qn_clock_ns();
+
+  QN_TRY(qn_fit_prepare(data, estimator, how, options, model, err));
+  if (!estimator->loads_itself) {
+    QN_TRY(qn_fit_features(*model, data, how, err));
+    QN_TRY(qn_fit_load(*model, data, how, rows, err));
+    (*model)->n_rows = (*rows)->n_total;
+  }
+  (*model)->load_seconds = (double)(qn_clock_ns() - start) / 1e9;
 
 done:
   return status;
@@ -227,7 +243,7 @@ qn_model *qn_fit_estimator(qn_dataset *data, const qn_estimator *estimator, cons
   }
   how = how == NULL ? &plain : how;
   qn_action_begin(data->plan->job, QN_ACTION_FIT, data, estimator->name);
-  qn_status status = qn_fit_prepare(data, estimator, how, options, &model, &rows, &err);
+  qn_status status = prepare_and_load(data, estimator, how, options, &model, &rows, &err);
   if (status == QN_OK) {
     status = qn_fit_rows(model, data->plan->job->comm, how, data, rows, false, &err);
   }

@@ -106,17 +106,18 @@ static qn_status refuse(qn_job *job, const char *format, const char *name) {
 }
 
 // By what the estimator makes of rows.
-static qn_status evaluate(qn_dataset *data, qn_model *model, qn_metrics *out, qn_dataset **confusion) {
+static qn_status evaluate(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out,
+                          qn_dataset **confusion) {
   switch (model->estimator->task(model->options)) {
   case QN_TASK_NUMBER:
-    return qn_evaluate_numbers(data, model, out);
+    return qn_evaluate_numbers(data, model, weight, out);
   case QN_TASK_CLASS:
-    return qn_evaluate_classes(data, model, out, confusion);
+    return qn_evaluate_classes(data, model, weight, out, confusion);
   case QN_TASK_CLUSTER:
   case QN_TASK_MIXTURE:
-    return qn_evaluate_clusters(data, model, out);
+    return qn_evaluate_clusters(data, model, weight, out);
   case QN_TASK_COMPONENTS:
-    return qn_evaluate_components(data, model, out);
+    return qn_evaluate_components(data, model, weight, out);
   case QN_TASK_RATING:
     return qn_evaluate_ratings(data, model, out);
   }
@@ -124,7 +125,32 @@ static qn_status evaluate(qn_dataset *data, qn_model *model, qn_metrics *out, qn
                 model->estimator->name);
 }
 
+static qn_status check_weight(const qn_dataset *data, const qn_model *model, const char *weight) {
+  const int column = weight == NULL ? -1 : qn_schema_find(data->schema, weight);
+  qn_job *job = data->plan->job;
+  qn_error err = {0};
+
+  if (weight == NULL) {
+    return QN_OK;
+  }
+  if (model->estimator->loads_itself) {
+    return refuse(job, "%s takes no weights", model->estimator->name);
+  }
+  if (column < 0) {
+    return refuse(job,
+                  "there is no column '%s' for the weights of rows, which the model was trained with; "
+                  "evaluate it without weights, or on rows that have them",
+                  weight);
+  }
+  return qn_job_keep_error(job, qn_check_number_column(data, weight, "weight", &err), &err);
+}
+
 QN_API qn_status qn_evaluate(qn_dataset *data, qn_model *model, qn_metrics *out, qn_dataset **confusion) {
+  return qn_evaluate_weighted(data, model, model == NULL ? NULL : model->weight, out, confusion);
+}
+
+QN_API qn_status qn_evaluate_weighted(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out,
+                                      qn_dataset **confusion) {
   qn_metrics found = {0};
 
   *out = (qn_metrics){0};
@@ -138,8 +164,11 @@ QN_API qn_status qn_evaluate(qn_dataset *data, qn_model *model, qn_metrics *out,
   if (known != QN_OK || data->status != QN_OK || model == NULL) {
     return known != QN_OK ? known : refuse(data->plan->job, "%s", "there is no model to evaluate");
   }
-  qn_action_begin(data->plan->job, QN_ACTION_EVALUATE, data, model->estimator->name);
-  const qn_status status = qn_action_end(data->plan->job, evaluate(data, model, &found, confusion));
+  qn_status status = check_weight(data, model, weight);
+  if (status == QN_OK) {
+    qn_action_begin(data->plan->job, QN_ACTION_EVALUATE, data, model->estimator->name);
+    status = qn_action_end(data->plan->job, evaluate(data, model, weight, &found, confusion));
+  }
   if (status == QN_OK) {
     *out = found;
   }

@@ -16,15 +16,17 @@ typedef struct qn_row_score {
 /// `label` is a class number; -1 (a value that was not there in training) costs as much as can be.
 qn_row_score qn_score_classes(const double *outputs, int n_classes, bool has_margins, double label);
 
-/// Rows by label and prediction. The entries: label, prediction, n, sum of losses, one behind the other.
-enum { QN_CONFUSION_WIDTH = 4 };
+/// Rows by label and prediction. The entries: label, prediction, number of rows, sum of their weights, sum of
+/// weights times losses; one behind the other.
+enum { QN_CONFUSION_WIDTH = 5 };
 /// Adds accuracy, log_loss (unless has_margins), precision, recall and f1 to the metrics: of the second of
 /// two classes; of more, the mean over the classes that are a label or a prediction of some row.
 qn_status qn_metrics_of_confusion(const double *entries, int64_t n_entries, int n_classes, bool has_margins,
                                   qn_metrics *out, qn_error *err);
 
-/// Adds rmse, mae and r2. `spread` is the sum of squares of labels less their mean.
-void qn_metrics_of_numbers(int64_t n_rows, double squares, double absolute, double spread, qn_metrics *out);
+/// Adds rmse, mae and r2, from sums over rows, each times its weight: of the weights, of squares and of
+/// absolute values of errors; `spread` is that of squares of labels less their mean.
+void qn_metrics_of_numbers(double weight, double squares, double absolute, double spread, qn_metrics *out);
 
 /// In place of one of that name, or behind the others; ignored when there is no room.
 bool qn_metrics_add(qn_metrics *metrics, const char *name, double value);
@@ -41,9 +43,11 @@ qn_status qn_collect_numbers(qn_dataset *dataset, qn_buffer *out);
 /// The label's column as SQL; lives as long as the job. NULL if there is no memory.
 char *qn_quoted_label(const qn_model *model);
 
-/// Collective: what qn_evaluate() does for a kind of task. `data` carries no error.
-qn_status qn_evaluate_classes(qn_dataset *data, qn_model *model, qn_metrics *out, qn_dataset **confusion);
-qn_status qn_evaluate_numbers(qn_dataset *data, qn_model *model, qn_metrics *out);
-qn_status qn_evaluate_clusters(qn_dataset *data, qn_model *model, qn_metrics *out);
-qn_status qn_evaluate_components(qn_dataset *data, qn_model *model, qn_metrics *out);
+/// Collective: what qn_evaluate() does for a kind of task. `data` carries no error; `weight` is a column, or
+/// NULL.
+qn_status qn_evaluate_classes(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out,
+                              qn_dataset **confusion);
+qn_status qn_evaluate_numbers(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out);
+qn_status qn_evaluate_clusters(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out);
+qn_status qn_evaluate_components(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out);
 qn_status qn_evaluate_ratings(qn_dataset *data, qn_model *model, qn_metrics *out);

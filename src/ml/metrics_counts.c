@@ -21,7 +21,7 @@ qn_row_score qn_score_classes(const double *outputs, int n_classes, bool has_mar
   return (qn_row_score){.prediction = best, .loss = loss, .score = outputs[n_classes > 1]};
 }
 
-// Rows of a class: by label, by prediction, and by both alike.
+// Weights of the rows of a class: by label, by prediction, and by both alike.
 typedef struct class_counts {
   double labelled, predicted, right;
 } class_counts;
@@ -51,8 +51,8 @@ static void add_quality(const class_counts *counts, int first, int end, qn_metri
 qn_status qn_metrics_of_confusion(const double *entries, int64_t n_entries, int n_classes, bool has_margins,
                                   qn_metrics *out, qn_error *err) {
   qn_status status = QN_OK;
-  double n_rows = 0;
-  double n_right = 0;
+  double weight = 0;
+  double right = 0;
   double loss = 0;
   // the last is for labels that are none of the classes
   class_counts *counts = qn_memory_alloc((int64_t)sizeof *counts * (n_classes + 1));
@@ -64,16 +64,16 @@ qn_status qn_metrics_of_confusion(const double *entries, int64_t n_entries, int 
   for (const double *e = entries; e < entries + n_entries * QN_CONFUSION_WIDTH; e += QN_CONFUSION_WIDTH) {
     const int label = e[0] < 0 ? n_classes : (int)e[0];
     const int prediction = (int)e[1];
-    counts[label].labelled += e[2];
-    counts[prediction].predicted += e[2];
-    counts[label].right += label == prediction ? e[2] : 0;
-    n_right += label == prediction ? e[2] : 0;
-    n_rows += e[2];
-    loss += e[3];
+    counts[label].labelled += e[3];
+    counts[prediction].predicted += e[3];
+    counts[label].right += label == prediction ? e[3] : 0;
+    right += label == prediction ? e[3] : 0;
+    weight += e[3];
+    loss += e[4];
   }
-  qn_metrics_add(out, "accuracy", n_right / n_rows);
+  qn_metrics_add(out, "accuracy", right / weight);
   if (!has_margins) {
-    qn_metrics_add(out, "log_loss", loss / n_rows);
+    qn_metrics_add(out, "log_loss", loss / weight);
   }
   add_quality(counts, n_classes == 2 ? 1 : 0, n_classes == 2 ? 2 : n_classes + 1, out);
 
@@ -82,11 +82,9 @@ done:
   return status;
 }
 
-void qn_metrics_of_numbers(int64_t n_rows, double squares, double absolute, double spread, qn_metrics *out) {
-  const double n = (double)n_rows;
-
-  qn_metrics_add(out, "rmse", sqrt(squares / n));
-  qn_metrics_add(out, "mae", absolute / n);
+void qn_metrics_of_numbers(double weight, double squares, double absolute, double spread, qn_metrics *out) {
+  qn_metrics_add(out, "rmse", sqrt(squares / weight));
+  qn_metrics_add(out, "mae", absolute / weight);
   // labels that are all the same: right or not, as scikit-learn has it
   qn_metrics_add(out, "r2", spread > 0 ? 1 - squares / spread : squares > 0 ? 0 : 1);
 }

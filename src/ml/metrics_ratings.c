@@ -28,7 +28,7 @@ static qn_status add_errors(qn_dataset *data, qn_model *model, qn_metrics *out) 
                        "that it knows, and a rating");
       QN_TRY(qn_job_keep_error(job, status, &err));
     }
-    qn_metrics_of_numbers((int64_t)s[0], s[1], s[2], s[3] * s[0], out);
+    qn_metrics_of_numbers(s[0], s[1], s[2], s[3] * s[0], out);
     qn_metrics_add(out, "rows", s[0]);
   }
 

@@ -19,7 +19,9 @@ typedef struct row_judge {
   qn_buffer labels;  // the same: numbers, or numbers of classes
   qn_buffer numbers; // the features as numbers, for those who want them
   bool *is_bad;
-  int64_t capacity; // of is_bad
+  int64_t capacity;   // of is_bad
+  const char *weight; // the column, or NULL
+  int n_behind;       // columns behind those of the features: label, weight
 } row_judge;
 
 static void judge_release(row_judge *judge) {
@@ -52,17 +54,38 @@ static qn_status map_batch(const qn_batch *in, qn_appender *out, void *ctx) {
   return status == QN_OK ? QN_OK : qn_appender_fail(out, "%s", err.message);
 }
 
-// The rows that have a label, as what the features need, the label behind it, and then what `append` makes of
-// them.
+// The rows that have a label, as what the features need, label and weight behind it, and then what `append`
+// makes of them.
 static qn_dataset *judged(qn_dataset *data, row_judge *judge, const char *label, const char *schema) {
   const qn_features *features = judge->model->features;
-  char *condition = NULL;
+  qn_arena *arena = &data->plan->job->arena;
+  const char *also = label;
 
   if (label != NULL) {
-    condition = qn_arena_printf(&data->plan->job->arena, "%s is not null", label);
+    const char *condition = qn_arena_printf(arena, "%s is not null", label);
     data = condition == NULL ? data : qn_filter(data, condition);
   }
-  return qn_map(qn_features_inputs(features, data, label), map_batch, judge, schema);
+  if (judge->weight != NULL) {
+    const char *name = qn_name_quoted(arena, judge->weight);
+    also = qn_arena_printf(arena, "%s%s%s::float64", label == NULL ? "" : label, label == NULL ? "" : ", ",
+                           name == NULL ? "null" : name);
+  }
+  judge->n_behind = (label != NULL) + (judge->weight != NULL);
+  return qn_map(qn_features_inputs(features, data, also), map_batch, judge, schema);
+}
+
+// The weight of a row; 1 without weights.
+static qn_status weigh(const row_judge *judge, const qn_batch *in, int64_t row, double *out, qn_error *err) {
+  char where[300];
+  const qn_column *weights = qn_batch_column(in, qn_batch_n_columns(in) - 1);
+
+  *out = judge->weight == NULL ? 1 : qn_column_is_null(weights, row) ? NAN : qn_column_float64(weights, row);
+  if (*out >= 0 && isfinite(*out)) {
+    return QN_OK;
+  }
+  qn_batch_describe_row(in, row, where, sizeof where);
+  return qn_fail(err, QN_ERR_VALUE, "%s%scolumn '%s': a weight must be a number of at least 0", where,
+                 where[0] == '\0' ? "" : ", ", judge->weight);
 }
 
 char *qn_quoted_label(const qn_model *model) {
@@ -74,19 +97,22 @@ static qn_status keep(qn_job *job, qn_status status, const qn_error *err) {
 }
 
 // Metrics of no rows would be no numbers.
-static qn_status require_rows(qn_job *job, double n_rows) {
+static qn_status require_rows(qn_job *job, double n_rows, double weight) {
   qn_error err = {0};
 
-  return n_rows > 0 ? QN_OK
-                    : keep(job,
-                           qn_fail(&err, QN_ERR_VALUE,
-                                   "there is no row to evaluate the model on that has "
+  if (n_rows > 0 && weight > 0) {
+    return QN_OK;
+  }
+  return keep(job,
+              qn_fail(&err, QN_ERR_VALUE,
+                      n_rows > 0 ? "the weights of all rows to evaluate the model on are 0"
+                                 : "there is no row to evaluate the model on that has "
                                    "all that its features need, and the label"),
-                           &err);
+              &err);
 }
 
-static const qn_column *last_column(const qn_batch *batch) {
-  return qn_batch_column(batch, qn_batch_n_columns(batch) - 1);
+static const qn_column *label_column(const row_judge *judge, const qn_batch *batch) {
+  return qn_batch_column(batch, qn_batch_n_columns(batch) - judge->n_behind);
 }
 
 // --- Classes
@@ -102,17 +128,20 @@ static qn_status append_classes(row_judge *judge, const qn_batch *in, qn_appende
   QN_TRY(qn_buffer_reserve(&judge->labels, n_rows * (int64_t)sizeof(double), err));
   double *labels = (double *)judge->labels.data;
   const double *outputs = (const double *)judge->outputs.data;
-  QN_TRY(qn_classes_number(classes, last_column(in), labels, err));
+  QN_TRY(qn_classes_number(classes, label_column(judge, in), labels, err));
   for (int64_t row = 0; row < n_rows; row++) {
+    double weight = 0;
     if (judge->is_bad[row]) {
       continue;
     }
+    QN_TRY(weigh(judge, in, row, &weight, err));
     const qn_row_score score = qn_score_classes(outputs + row * n_outputs, classes->n,
                                                 judge->model->estimator->has_margins, labels[row]);
     qn_append_float64(out, labels[row]);
     qn_append_float64(out, score.prediction);
-    qn_append_float64(out, score.loss);
+    qn_append_float64(out, weight * score.loss);
     qn_append_float64(out, score.score);
+    qn_append_float64(out, weight);
   }
 
 done:
@@ -123,28 +152,43 @@ done:
 // The area under the curve is the share of pairs of a positive and a negative row in right order, an equal
 // pair counting half; that takes no more than these sums.
 static qn_status sum_two_classes(qn_dataset *rows, qn_buffer *entries, double *auc) {
-  static const char counts[] = "count(*) filter (where label = 1) as pos, "
-                               "count(*) filter (where label <> 1) as neg, "
-                               "count(*) filter (where label = 0 and prediction = 0) as n00, "
-                               "count(*) filter (where label = 0 and prediction = 1) as n01, "
-                               "count(*) filter (where label = 1 and prediction = 0) as n10, "
-                               "count(*) filter (where label = 1 and prediction = 1) as n11, "
-                               "count(*) filter (where label < 0 and prediction = 0) as u0, "
-                               "count(*) filter (where label < 0 and prediction = 1) as u1, "
-                               "sum(loss) as loss";
-  qn_dataset *scores = qn_window(qn_reduce(rows, "score", counts), NULL, "score", "sum(neg) as seen");
-  scores = qn_reduce(scores, NULL,
-                     "sum(pos::float64), sum(neg::float64), sum(n00), sum(n01), sum(n10), sum(n11), sum(u0), "
-                     "sum(u1), sum(loss), sum(pos::float64 * (seen::float64 - neg::float64 / 2))");
+  static const char kinds[][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}, {-1, 0}, {-1, 1}}; // label, prediction
+  enum { N_KINDS = sizeof kinds / sizeof *kinds };
+  qn_status status = QN_OK;
+  qn_buffer counts = {0}; // of a score
+  qn_buffer totals = {0};
   qn_buffer sums = {0};
-  qn_status status = qn_collect_numbers(scores, &sums);
-  if (status == QN_OK) {
-    const double *s = (const double *)sums.data;
-    const double table[][QN_CONFUSION_WIDTH] = {{0, 0, s[2], s[8]}, {0, 1, s[3], 0},  {1, 0, s[4], 0},
-                                                {1, 1, s[5], 0},    {-1, 0, s[6], 0}, {-1, 1, s[7], 0}};
-    *auc = s[9] / (s[0] * s[1]);
-    status = qn_buffer_append(entries, table, sizeof table, NULL);
+
+  QN_TRY(qn_buffer_printf(&counts, NULL, "sum(loss) as loss, %s, %s",
+                          "sum(case when label = 1 then weight else 0 end) as pos",
+                          "sum(case when label <> 1 then weight else 0 end) as neg"));
+  QN_TRY(qn_buffer_printf(&totals, NULL, "sum(loss), sum(pos), sum(neg), sum(pos * (seen - neg / 2))"));
+  for (int i = 0; i < N_KINDS; i++) {
+    const char *sign = kinds[i][0] < 0 ? "<" : "=";
+    const int label = kinds[i][0] < 0 ? 0 : kinds[i][0];
+    QN_TRY(qn_buffer_printf(&counts, NULL, ", count(*) filter (where label %s %d and prediction = %d) as n%d",
+                            sign, label, kinds[i][1], i));
+    QN_TRY(qn_buffer_printf(&counts, NULL,
+                            ", sum(case when label %s %d and prediction = %d then weight else 0 end) as w%d",
+                            sign, label, kinds[i][1], i));
+    QN_TRY(qn_buffer_printf(&totals, NULL, ", sum(n%d), sum(w%d)", i, i));
   }
+  QN_TRY(qn_buffer_terminate(&counts, NULL));
+  QN_TRY(qn_buffer_terminate(&totals, NULL));
+  qn_dataset *scores = qn_reduce(rows, "score", (const char *)counts.data);
+  scores = qn_window(scores, NULL, "score", "sum(neg) as seen");
+  QN_TRY(qn_collect_numbers(qn_reduce(scores, NULL, (const char *)totals.data), &sums));
+  const double *s = (const double *)sums.data;
+  *auc = s[3] / (s[1] * s[2]);
+  for (int i = 0; i < N_KINDS; i++) { // all losses are put to the first
+    const double entry[QN_CONFUSION_WIDTH] = {kinds[i][0], kinds[i][1], s[4 + 2 * i], s[5 + 2 * i],
+                                              i == 0 ? s[0] : 0};
+    QN_TRY(qn_buffer_append(entries, entry, sizeof entry, NULL));
+  }
+
+done:
+  qn_buffer_release(&counts);
+  qn_buffer_release(&totals);
   qn_buffer_release(&sums);
   return status;
 }
@@ -190,32 +234,35 @@ done:
   return status;
 }
 
-static double rows_of(const qn_buffer *entries) {
+// The sum of a field of all entries.
+static double sum_of(const qn_buffer *entries, int field) {
   const double *values = (const double *)entries->data;
-  double n_rows = 0;
-  for (int64_t i = 2; i < entries->size / (int64_t)sizeof(double); i += QN_CONFUSION_WIDTH) {
-    n_rows += values[i];
+  double sum = 0;
+  for (int64_t i = field; i < entries->size / (int64_t)sizeof(double); i += QN_CONFUSION_WIDTH) {
+    sum += values[i];
   }
-  return n_rows;
+  return sum;
 }
 
-qn_status qn_evaluate_classes(qn_dataset *data, qn_model *model, qn_metrics *out, qn_dataset **confusion) {
+qn_status qn_evaluate_classes(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out,
+                              qn_dataset **confusion) {
   qn_status status = QN_OK;
   qn_error err = {0};
-  row_judge judge = {.model = model, .append = append_classes};
+  row_judge judge = {.model = model, .append = append_classes, .weight = weight};
   qn_buffer entries = {0};
   double auc = NAN;
   const int n = model->classes.n;
   const bool has_margins = model->estimator->has_margins;
 
   qn_dataset *rows = judged(data, &judge, qn_quoted_label(model),
-                            "label float64, prediction float64, loss float64, score float64");
+                            "label float64, prediction float64, loss float64, score float64, weight float64");
   if (n == 2) {
     QN_TRY(sum_two_classes(rows, &entries, &auc));
   } else {
-    QN_TRY(qn_collect_numbers(qn_reduce(rows, "label, prediction", "count(*), sum(loss)"), &entries));
+    QN_TRY(qn_collect_numbers(qn_reduce(rows, "label, prediction", "count(*), sum(weight), sum(loss)"),
+                              &entries));
   }
-  QN_TRY(require_rows(model->job, rows_of(&entries)));
+  QN_TRY(require_rows(model->job, sum_of(&entries, 2), sum_of(&entries, 3)));
   const int64_t n_entries = entries.size / ((int64_t)sizeof(double) * QN_CONFUSION_WIDTH);
   QN_TRY(keep(model->job,
               qn_metrics_of_confusion((const double *)entries.data, n_entries, n, has_margins, out, &err),
@@ -223,7 +270,7 @@ qn_status qn_evaluate_classes(qn_dataset *data, qn_model *model, qn_metrics *out
   if (n == 2 && isfinite(auc)) {
     qn_metrics_add(out, "auc", auc);
   }
-  qn_metrics_add(out, "rows", rows_of(&entries));
+  qn_metrics_add(out, "rows", sum_of(&entries, 2));
   if (confusion != NULL) {
     QN_TRY(keep(model->job, make_confusion(model, &entries, confusion, &err), &err));
   }
@@ -238,32 +285,43 @@ done:
 // --------------------------------------------------------------------------------------------------------
 
 static qn_status append_numbers(row_judge *judge, const qn_batch *in, qn_appender *out, qn_error *err) {
-  const qn_column *labels = last_column(in);
+  qn_status status = QN_OK;
+  const qn_column *labels = label_column(judge, in);
   const double *outputs = (const double *)judge->outputs.data;
-  (void)err;
 
   for (int64_t row = 0; row < qn_batch_n_rows(in); row++) {
+    double weight = 0;
     if (!judge->is_bad[row]) {
+      QN_TRY(weigh(judge, in, row, &weight, err));
       qn_append_float64(out, qn_column_float64(labels, row));
       qn_append_float64(out, outputs[row] - qn_column_float64(labels, row));
+      qn_append_float64(out, weight);
     }
   }
-  return QN_OK;
+
+done:
+  return status;
 }
 
-qn_status qn_evaluate_numbers(qn_dataset *data, qn_model *model, qn_metrics *out) {
+// Squares of labels less their mean, which sums of a pass are enough for: they are kept more exactly than
+// float64 has them.
+static const char number_sums[] = "count(*), sum(weight), sum(weight * error * error), "
+                                  "sum(weight * abs(error)), sum(weight * label), "
+                                  "sum(weight * label * label), var_pop(label)";
+
+qn_status qn_evaluate_numbers(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out) {
   qn_status status = QN_OK;
-  row_judge judge = {.model = model, .append = append_numbers};
+  row_judge judge = {.model = model, .append = append_numbers, .weight = weight};
   qn_buffer sums = {0};
   const char *quoted = qn_quoted_label(model);
   const char *label = quoted == NULL ? NULL : qn_arena_printf(&model->job->arena, "%s::float64", quoted);
 
-  qn_dataset *rows = judged(data, &judge, label, "label float64, error float64");
-  QN_TRY(qn_collect_numbers(
-      qn_reduce(rows, NULL, "count(*), sum(error * error), sum(abs(error)), var_pop(label)"), &sums));
+  qn_dataset *rows = judged(data, &judge, label, "label float64, error float64, weight float64");
+  QN_TRY(qn_collect_numbers(qn_reduce(rows, NULL, number_sums), &sums));
   const double *s = (const double *)sums.data;
-  QN_TRY(require_rows(model->job, s[0]));
-  qn_metrics_of_numbers((int64_t)s[0], s[1], s[2], s[3] * s[0], out);
+  QN_TRY(require_rows(model->job, s[0], s[1]));
+  const double spread = weight == NULL ? s[6] * s[0] : s[5] - s[4] * s[4] / s[1];
+  qn_metrics_of_numbers(s[1], s[2], s[3], spread, out);
   qn_metrics_add(out, "rows", s[0]);
 
 done:
@@ -292,18 +350,23 @@ static double cluster_of(const qn_model *model, const double *outputs, double *s
 }
 
 static qn_status append_clusters(row_judge *judge, const qn_batch *in, qn_appender *out, qn_error *err) {
+  qn_status status = QN_OK;
   const int n_outputs = qn_model_n_outputs(judge->model);
   const double *outputs = (const double *)judge->outputs.data;
-  (void)err;
 
   for (int64_t row = 0; row < qn_batch_n_rows(in); row++) {
     if (!judge->is_bad[row]) {
       double squared = 0;
+      double weight = 0;
+      QN_TRY(weigh(judge, in, row, &weight, err));
       cluster_of(judge->model, outputs + row * n_outputs, &squared);
-      qn_append_float64(out, squared);
+      qn_append_float64(out, weight * squared);
+      qn_append_float64(out, weight);
     }
   }
-  return QN_OK;
+
+done:
+  return status;
 }
 
 static qn_status features_of(row_judge *judge, const qn_batch *in, qn_error *err) {
@@ -397,15 +460,15 @@ done:
   return status;
 }
 
-qn_status qn_evaluate_clusters(qn_dataset *data, qn_model *model, qn_metrics *out) {
+qn_status qn_evaluate_clusters(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out) {
   qn_status status = QN_OK;
-  row_judge judge = {.model = model, .append = append_clusters};
+  row_judge judge = {.model = model, .append = append_clusters, .weight = weight};
   qn_buffer sums = {0};
 
-  QN_TRY(qn_collect_numbers(
-      qn_reduce(judged(data, &judge, NULL, "squared float64"), NULL, "count(*), sum(squared)"), &sums));
+  qn_dataset *rows = judged(data, &judge, NULL, "squared float64, weight float64");
+  QN_TRY(qn_collect_numbers(qn_reduce(rows, NULL, "count(*), sum(squared), sum(weight)"), &sums));
   const double *s = (const double *)sums.data;
-  QN_TRY(require_rows(model->job, s[0]));
+  QN_TRY(require_rows(model->job, s[0], s[2]));
   if (!isnan(s[1])) {
     qn_metrics_add(out, "inertia", s[1]);
   }
@@ -446,9 +509,12 @@ static qn_status append_components(row_judge *judge, const qn_batch *in, qn_appe
           outputs[row * n_outputs + k] / (scale == NULL ? 1 : ((const double *)scale->data)[k]);
       part += value * value;
     }
+    double weight = 0;
     if (!judge->is_bad[row]) {
-      qn_append_float64(out, whole);
-      qn_append_float64(out, part);
+      QN_TRY(weigh(judge, in, row, &weight, err));
+      qn_append_float64(out, weight * whole);
+      qn_append_float64(out, weight * part);
+      qn_append_float64(out, weight);
     }
   }
 
@@ -456,15 +522,15 @@ done:
   return status;
 }
 
-qn_status qn_evaluate_components(qn_dataset *data, qn_model *model, qn_metrics *out) {
+qn_status qn_evaluate_components(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out) {
   qn_status status = QN_OK;
-  row_judge judge = {.model = model, .append = append_components};
+  row_judge judge = {.model = model, .append = append_components, .weight = weight};
   qn_buffer sums = {0};
 
-  qn_dataset *rows = judged(data, &judge, NULL, "whole float64, part float64");
-  QN_TRY(qn_collect_numbers(qn_reduce(rows, NULL, "count(*), sum(whole), sum(part)"), &sums));
+  qn_dataset *rows = judged(data, &judge, NULL, "whole float64, part float64, weight float64");
+  QN_TRY(qn_collect_numbers(qn_reduce(rows, NULL, "count(*), sum(whole), sum(part), sum(weight)"), &sums));
   const double *s = (const double *)sums.data;
-  QN_TRY(require_rows(model->job, s[0]));
+  QN_TRY(require_rows(model->job, s[0], s[3]));
   qn_metrics_add(out, "explained_variance", s[1] > 0 ? s[2] / s[1] : 1);
   qn_metrics_add(out, "rows", s[0]);
 

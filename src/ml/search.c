@@ -13,6 +13,14 @@
 #include "exec/job_state.h"
 #include "ml/metrics.h"
 
+void qn_trials_fold(const qn_trials *trials, int fold, qn_dataset **train, qn_dataset **test) {
+  if (trials->folds == 1) {
+    qn_split(trials->data, 0.2, trials->how->seed, train, test);
+  } else {
+    qn_fold(trials->data, trials->folds, fold, trials->how->seed, train, test);
+  }
+}
+
 // One trial with all ranks, from the dataset.
 static qn_status try_from_dataset(qn_trials *trials, int64_t task, qn_error *err) {
   qn_status status = QN_OK;
@@ -25,11 +33,7 @@ static qn_status try_from_dataset(qn_trials *trials, int64_t task, qn_error *err
 
   how.checkpoint = NULL;
   how.report_seconds = -1;
-  if (trials->folds == 1) {
-    qn_split(trials->data, 0.2, how.seed, &train, &test);
-  } else {
-    qn_fold(trials->data, trials->folds, (int)(task / n), how.seed, &train, &test);
-  }
+  qn_trials_fold(trials, (int)(task / n), &train, &test);
   qn_model *model = qn_fit(train, trials->estimator->name, &how, trials->candidates.texts[task % n]);
   QN_TRY(model == NULL ? qn_job_check(trials->data->plan->job, err) : QN_OK);
   QN_TRY(qn_evaluate(test, model, &trial.metrics, NULL));

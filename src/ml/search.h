@@ -39,10 +39,12 @@ typedef struct qn_trials {
   qn_buffer done; // qn_trial, in any order; the same on every rank
 } qn_trials;
 
+/// What a fold trains on and what it leaves out, by the rows' values (qn_fold(); one fold: qn_split()).
+void qn_trials_fold(const qn_trials *trials, int fold, qn_dataset **train, qn_dataset **test);
 /// In which of n_parts a row is; depends on its number alone.
 int qn_fold_of_row(int64_t row, int n_parts, uint64_t seed);
 
-/// Collective, runs. All tasks side by side, on groups of ranks that each hold all the rows. *is_done is
-/// false, and nothing was tried, where that cannot be: too little memory, or an estimator that reads its rows
-/// itself.
+/// Collective, runs. Tasks side by side, on groups of ranks that each hold all the rows. Where feature steps
+/// are fitted on the data, fold by fold, as each has its own numbers. *is_done is false, and nothing was
+/// tried, where that cannot be: too little memory, or an estimator that reads its rows itself.
 qn_status qn_trials_run_groups(qn_trials *trials, bool *is_done, qn_error *err);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Candidates side by side. The rows are read and turned into numbers once, every rank gets all of them, and
-// groups of ranks fit and judge candidates on their own. Folds are drawn from the numbers of rows, so they
-// are the same on any number of ranks. Features and classes are fitted once, on all rows.
+// Candidates side by side. The rows are turned into numbers, every rank gets all of them, and groups of ranks
+// fit and judge candidates on their own. If features ask nothing of the data this is done once, and folds are
+// drawn from the numbers of rows. Else it is done for each fold, with features that were fitted on what the
+// fold trains on: what is left out must not be seen. Only classes are always those of all rows.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "exec/job_state.h"
 #include "ml/metrics.h"
 #include "ml/search.h"
+#include "ml/search_judge.h"
 
 enum { JUDGED_ROWS = 1024 };
 
@@ -26,12 +28,13 @@ typedef struct all_rows {
 typedef struct group_search {
   qn_trials *trials;
   qn_model *pattern; // features, classes and label of all candidates; its job owns it
-  all_rows rows;
+  all_rows rows;     // all, or those that the fold trains on
+  all_rows left_out; // those that it leaves out; none if `rows` are all
   bool is_exact;
   int n_parts;
   int fold;       // that `train` leaves out; -1: none yet
   qn_rows *train; // of the group
-  int64_t *test;  // numbers of rows
+  int64_t *test;  // numbers of rows, if `rows` are all
   int64_t n_test;
 } group_search;
 
@@ -84,6 +87,7 @@ static void release_rows(all_rows *rows) {
   qn_buffer_release(&rows->x);
   qn_buffer_release(&rows->y);
   qn_buffer_release(&rows->w);
+  rows->n = 0;
 }
 
 // --- One fold
@@ -102,17 +106,35 @@ static void copy_row(const all_rows *from, int64_t row, double *x, double *y, do
   }
 }
 
-// The rows to train on for a fold, and which are left out.
-static qn_status take_fold(group_search *search, qn_comm *comm, int fold, qn_error *err) {
+static qn_status make_train(group_search *search, qn_comm *comm, int fold, int64_t n_rows, const double *x,
+                            const double *y, const double *w, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_REQUIRE(n_rows > 0 && search->n_test > 0, err, QN_ERR_VALUE, "%lld rows are too few for %d folds",
+             (long long)(n_rows + search->n_test), search->n_parts);
+  const qn_rows_source source = {.n_total = n_rows,
+                                 .n_columns = search->rows.n_columns,
+                                 .x = x,
+                                 .y = y,
+                                 .w = w,
+                                 .n_lanes = search->is_exact ? search->trials->estimator->exact_lanes : 0,
+                                 .is_exact = search->is_exact,
+                                 .is_float32 = search->trials->how->float32};
+  QN_TRY(qn_rows_from_memory(comm, &source, &search->train, err));
+  search->fold = fold;
+
+done:
+  return status;
+}
+
+// The rows to train on for a fold, and which are left out, where `rows` are all.
+static qn_status choose_fold(group_search *search, qn_comm *comm, int fold, qn_error *err) {
   qn_status status = QN_OK;
   const all_rows *all = &search->rows;
   const uint64_t seed = search->trials->how->seed;
   const bool has_weights = all->w.size > 0;
   int64_t n_train = 0;
 
-  qn_rows_free(search->train);
-  search->train = NULL;
-  search->fold = -1;
   search->n_test = 0;
   double *x = qn_memory_alloc(all->x.size);
   double *y = qn_memory_alloc(all->y.size);
@@ -126,18 +148,7 @@ static qn_status take_fold(group_search *search, qn_comm *comm, int fold, qn_err
       copy_row(all, row, x, y, w, n_train++);
     }
   }
-  QN_REQUIRE(n_train > 0 && search->n_test > 0, err, QN_ERR_VALUE, "%lld rows are too few for %d folds",
-             (long long)all->n, search->n_parts);
-  const qn_rows_source source = {.n_total = n_train,
-                                 .n_columns = all->n_columns,
-                                 .x = x,
-                                 .y = y,
-                                 .w = w,
-                                 .n_lanes = search->is_exact ? search->trials->estimator->exact_lanes : 0,
-                                 .is_exact = search->is_exact,
-                                 .is_float32 = search->trials->how->float32};
-  QN_TRY(qn_rows_from_memory(comm, &source, &search->train, err));
-  search->fold = fold;
+  QN_TRY(make_train(search, comm, fold, n_train, x, y, w, err));
 
 done:
   qn_memory_free(x);
@@ -146,33 +157,22 @@ done:
   return status;
 }
 
+static qn_status take_fold(group_search *search, qn_comm *comm, int fold, qn_error *err) {
+  const all_rows *rows = &search->rows;
+
+  qn_rows_free(search->train);
+  search->train = NULL;
+  search->fold = -1;
+  if (search->left_out.x.data == NULL) {
+    return choose_fold(search, comm, fold, err);
+  }
+  search->n_test = search->left_out.n;
+  return make_train(search, comm, fold, rows->n, (const double *)rows->x.data, (const double *)rows->y.data,
+                    (const double *)rows->w.data, err);
+}
+
 // --- Judging
 // -------------------------------------------------------------------------------------------------------
-
-// What is kept of each row of the fold: an entry of the confusion, and behind it the score; or label and
-// prediction.
-enum { CLASS_WIDTH = QN_CONFUSION_WIDTH + 1, NUMBER_WIDTH = 2 };
-
-static qn_status keep_outputs(const qn_model *model, const qn_row_block *block, const double *outputs,
-                              qn_buffer *kept, qn_error *err) {
-  qn_status status = QN_OK;
-  const int n = model->classes.n;
-
-  for (int64_t row = 0; row < block->n_rows; row++) {
-    if (n == 0) {
-      const double entry[NUMBER_WIDTH] = {block->y[row], outputs[row]};
-      QN_TRY(qn_buffer_append(kept, entry, sizeof entry, err));
-    } else {
-      const qn_row_score score =
-          qn_score_classes(outputs + row * n, n, model->estimator->has_margins, block->y[row]);
-      const double entry[CLASS_WIDTH] = {block->y[row], score.prediction, 1, score.loss, score.score};
-      QN_TRY(qn_buffer_append(kept, entry, sizeof entry, err));
-    }
-  }
-
-done:
-  return status;
-}
 
 // This rank's share of the rows that were left out.
 static qn_status judge_share(const group_search *search, qn_comm *comm, const qn_model *model,
@@ -180,90 +180,32 @@ static qn_status judge_share(const group_search *search, qn_comm *comm, const qn
   qn_status status = QN_OK;
   const int n_columns = search->rows.n_columns;
   const int n_outputs = model->classes.n > 0 ? model->classes.n : 1;
+  const bool is_apart = search->left_out.x.data != NULL;
+  const all_rows *rows = is_apart ? &search->left_out : &search->rows;
   const int64_t first = search->n_test * qn_comm_rank(comm) / qn_comm_size(comm);
   const int64_t end = search->n_test * (qn_comm_rank(comm) + 1) / qn_comm_size(comm);
   double *x = qn_memory_alloc((int64_t)sizeof *x * JUDGED_ROWS * n_columns);
   double *y = qn_memory_alloc((int64_t)sizeof *y * JUDGED_ROWS);
+  double *w = qn_memory_alloc((int64_t)sizeof *w * JUDGED_ROWS);
   double *outputs = qn_memory_alloc((int64_t)sizeof *outputs * JUDGED_ROWS * n_outputs);
 
-  QN_REQUIRE(x != NULL && y != NULL && outputs != NULL, err, QN_ERR_MEMORY, "no memory to judge a candidate");
+  QN_REQUIRE(x != NULL && y != NULL && w != NULL && outputs != NULL, err, QN_ERR_MEMORY,
+             "no memory to judge a candidate");
   for (int64_t at = first; at < end;) {
-    qn_row_block block = {.n_columns = n_columns, .x = x, .y = y};
+    qn_row_block block = {.n_columns = n_columns, .x = x, .y = y, .w = rows->w.size > 0 ? w : NULL};
     for (; block.n_rows < JUDGED_ROWS && at < end; at++) {
-      copy_row(&search->rows, search->test[at], x, y, NULL, block.n_rows++);
+      copy_row(rows, is_apart ? at : search->test[at], x, y, rows->w.size > 0 ? w : NULL, block.n_rows++);
     }
     QN_TRY(model->estimator->predict(model, &block, outputs, err));
-    QN_TRY(keep_outputs(model, &block, outputs, kept, err));
+    QN_TRY(qn_judged_keep(model, &block, outputs, kept, err));
   }
 
 done:
   qn_memory_free(x);
   qn_memory_free(y);
+  qn_memory_free(w);
   qn_memory_free(outputs);
   return status;
-}
-
-static int compare_scores(const void *a, const void *b) {
-  const double x = ((const double *)a)[QN_CONFUSION_WIDTH];
-  const double y = ((const double *)b)[QN_CONFUSION_WIDTH];
-  return (x > y) - (x < y);
-}
-
-// The share of pairs of a row of each class in right order; equal scores count half. Sorts the rows.
-static double area_under_curve(double *rows, int64_t n) {
-  double n_positive = 0;
-  double n_negative = 0;
-  double pairs = 0;
-
-  qsort(rows, (size_t)n, CLASS_WIDTH * sizeof *rows, compare_scores);
-  for (int64_t i = 0; i < n;) {
-    double positive = 0;
-    double negative = 0;
-    const double score = rows[i * CLASS_WIDTH + QN_CONFUSION_WIDTH];
-    for (; i < n && rows[i * CLASS_WIDTH + QN_CONFUSION_WIDTH] == score; i++) {
-      positive += rows[i * CLASS_WIDTH] > 0;
-      negative += !(rows[i * CLASS_WIDTH] > 0);
-    }
-    pairs += positive * (n_negative + negative / 2);
-    n_positive += positive;
-    n_negative += negative;
-  }
-  return pairs / (n_positive * n_negative);
-}
-
-static qn_status metrics_of_classes(const qn_model *model, double *rows, int64_t n, qn_metrics *out,
-                                    qn_error *err) {
-  qn_status status = QN_OK;
-  const double auc = model->classes.n == 2 ? area_under_curve(rows, n) : NAN;
-
-  for (int64_t i = 0; rows != NULL && i < n; i++) { // closes the gaps of the scores
-    memmove(rows + i * QN_CONFUSION_WIDTH, rows + i * CLASS_WIDTH, QN_CONFUSION_WIDTH * sizeof *rows);
-  }
-  QN_TRY(qn_metrics_of_confusion(rows, n, model->classes.n, model->estimator->has_margins, out, err));
-  if (isfinite(auc)) {
-    qn_metrics_add(out, "auc", auc);
-  }
-
-done:
-  return status;
-}
-
-static void metrics_of_numbers(const double *rows, int64_t n, qn_metrics *out) {
-  double mean = 0;
-  double squares = 0;
-  double absolute = 0;
-  double spread = 0;
-
-  for (int64_t i = 0; rows != NULL && i < n; i++) {
-    mean += rows[i * NUMBER_WIDTH] / (double)n;
-  }
-  for (int64_t i = 0; rows != NULL && i < n; i++) {
-    const double error = rows[i * NUMBER_WIDTH + 1] - rows[i * NUMBER_WIDTH];
-    squares += error * error;
-    absolute += fabs(error);
-    spread += (rows[i * NUMBER_WIDTH] - mean) * (rows[i * NUMBER_WIDTH] - mean);
-  }
-  qn_metrics_of_numbers(n, squares, absolute, spread, out);
 }
 
 static qn_status judge(const group_search *search, qn_comm *comm, const qn_model *model, qn_metrics *out,
@@ -274,11 +216,7 @@ static qn_status judge(const group_search *search, qn_comm *comm, const qn_model
 
   QN_TRY(judge_share(search, comm, model, &kept, err));
   QN_TRY(gather_part(comm, (const double *)kept.data, kept.size / (int64_t)sizeof(double), &all, err));
-  if (model->classes.n > 0) {
-    QN_TRY(metrics_of_classes(model, (double *)all.data, search->n_test, out, err));
-  } else {
-    metrics_of_numbers((const double *)all.data, search->n_test, out);
-  }
+  QN_TRY(qn_judged_metrics(model, (double *)all.data, search->n_test, out, err));
 
 done:
   qn_buffer_release(&kept);
@@ -362,22 +300,45 @@ done:
   return status;
 }
 
-// Group g of n does tasks g, g + n, ...: neighbours are alike in the time they take.
-static qn_status do_tasks(group_search *search, qn_error *err) {
+// Collective over the group, a run of its own: the next task, of which its first rank claims one; -1: none.
+static qn_status claim_task(qn_claims *claims, qn_comm *group, int64_t *task, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer bytes = {0};
+
+  *task = -1;
+  if (qn_comm_rank(group) == 0 && qn_claims_next(claims, task, NULL) != QN_OK) {
+    *task = -1; // others have failed: that ends the run of all ranks
+  }
+  status = qn_buffer_append(&bytes, task, sizeof *task, err);
+  status = status == QN_OK ? qn_comm_broadcast(group, 0, &bytes, err) : status;
+  QN_TRY(qn_comm_agree(group, status, err));
+  memcpy(task, bytes.data, sizeof *task);
+
+done:
+  qn_buffer_release(&bytes);
+  return status;
+}
+
+// Each group takes the next task when it is through with one.
+static qn_status do_tasks(group_search *search, int64_t first, int64_t n_tasks, qn_error *err) {
   qn_status status = QN_OK;
   qn_comm *world = search->trials->data->plan->job->comm;
   qn_comm *group = NULL;
-  const int64_t n_tasks = search->trials->candidates.n * search->trials->folds;
+  qn_claims *claims = NULL;
+  int64_t task = 0;
   const int n_ranks = qn_comm_size(world);
   const int64_t n_groups = n_tasks < n_ranks ? n_tasks : n_ranks;
-  const int64_t own = qn_comm_rank(world) * n_groups / n_ranks;
 
-  QN_TRY(qn_comm_split(world, (int)own, &group, err));
-  for (int64_t task = own; task < n_tasks; task += n_groups) {
-    QN_TRY(do_task(search, group, task, err));
+  QN_TRY(qn_comm_split(world, (int)(qn_comm_rank(world) * n_groups / n_ranks), &group, err));
+  QN_TRY(qn_claims_open_lazy(world, n_tasks, &claims, err));
+  QN_TRY(claim_task(claims, group, &task, err));
+  while (task >= 0) {
+    QN_TRY(do_task(search, group, first + task, err));
+    QN_TRY(claim_task(claims, group, &task, err));
   }
 
 done:
+  qn_claims_close(claims);
   qn_comm_close(group);
   return status;
 }
@@ -425,22 +386,103 @@ static bool has_room(const qn_rows *rows) {
   return budget <= 0 || 3.5 * bytes < (double)(budget - qn_memory_used());
 }
 
-static qn_status search_rows(group_search *search, const qn_rows *rows, bool *is_done, qn_error *err) {
+// Rows of all ranks, as numbers, to each of them. *is_done is false where they have no room.
+static qn_status load_rows(group_search *search, qn_dataset *data, all_rows *out, bool *is_done,
+                           qn_error *err) {
   qn_status status = QN_OK;
   qn_comm *world = search->trials->data->plan->job->comm;
-  int64_t can = has_room(rows);
+  qn_rows *rows = NULL;
 
-  QN_TRY(qn_comm_agree(world, qn_comm_reduce_int64(world, QN_MIN, &can, 1, err), err));
-  if (can == 0) {
+  release_rows(out);
+  *is_done = false;
+  if (qn_features_is_sparse(search->pattern->features)) {
     goto done;
   }
-  QN_TRY(qn_comm_agree(world, gather_rows(world, rows, &search->rows, err), err));
+  QN_TRY(qn_fit_load(search->pattern, data, search->trials->how, &rows, err));
+  int64_t can = has_room(rows);
+  QN_TRY(qn_comm_agree(world, qn_comm_reduce_int64(world, QN_MIN, &can, 1, err), err));
+  if (can != 0) {
+    QN_TRY(qn_comm_agree(world, gather_rows(world, rows, out, err), err));
+    *is_done = true;
+  }
+
+done:
+  qn_rows_free(rows);
+  return status;
+}
+
+// Tasks [first, first + n) with the rows that are there.
+static qn_status run_tasks(group_search *search, int64_t first, int64_t n, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_comm *world = search->trials->data->plan->job->comm;
+
+  qn_memory_free(search->test);
   search->test = qn_memory_alloc((int64_t)sizeof *search->test * search->rows.n);
   status = search->test == NULL ? qn_fail(err, QN_ERR_MEMORY, "no memory for a search") : QN_OK;
   QN_TRY(qn_comm_agree(world, status, err));
-  QN_TRY(qn_comm_agree(world, do_tasks(search, err), err));
-  QN_TRY(qn_comm_agree(world, share_results(search->trials, world, err), err));
-  *is_done = true;
+  QN_TRY(qn_comm_agree(world, do_tasks(search, first, n, err), err));
+
+done:
+  return status;
+}
+
+// All folds with the same numbers.
+static qn_status search_at_once(group_search *search, bool *is_done, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_trials *trials = search->trials;
+
+  QN_TRY(qn_fit_features(search->pattern, trials->data, trials->how, err));
+  QN_TRY(load_rows(search, trials->data, &search->rows, is_done, err));
+  if (*is_done) {
+    QN_TRY(run_tasks(search, 0, trials->candidates.n * trials->folds, err));
+  }
+
+done:
+  return status;
+}
+
+// Each fold with numbers of its own.
+static qn_status search_by_folds(group_search *search, bool *is_done, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_trials *trials = search->trials;
+
+  for (int fold = 0; fold < trials->folds; fold++) {
+    qn_dataset *train = NULL;
+    qn_dataset *test = NULL;
+    qn_trials_fold(trials, fold, &train, &test);
+    QN_TRY(qn_fit_features(search->pattern, train, trials->how, err));
+    QN_TRY(load_rows(search, train, &search->rows, is_done, err));
+    if (*is_done) {
+      QN_TRY(load_rows(search, test, &search->left_out, is_done, err));
+    }
+    if (!*is_done) {
+      break;
+    }
+    search->fold = -1;
+    QN_TRY(run_tasks(search, fold * trials->candidates.n, trials->candidates.n, err));
+  }
+  if (!*is_done) {
+    qn_buffer_release(&trials->done);
+  }
+
+done:
+  return status;
+}
+
+static qn_status search_groups(group_search *search, bool *is_done, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_comm *world = search->trials->data->plan->job->comm;
+  const qn_training *how = search->trials->how;
+  const char *excluded[] = {how->label, how->weight};
+  bool asks_rows = false;
+
+  QN_TRY(qn_features_ask_rows(search->trials->data, how->features, excluded, 2, &asks_rows, err));
+  QN_TRY(asks_rows ? search_by_folds(search, is_done, err) : search_at_once(search, is_done, err));
+  if (*is_done) {
+    *is_done = false;
+    QN_TRY(qn_comm_agree(world, share_results(search->trials, world, err), err));
+    *is_done = true;
+  }
 
 done:
   return status;
@@ -450,7 +492,6 @@ qn_status qn_trials_run_groups(qn_trials *trials, bool *is_done, qn_error *err) 
   qn_status status = QN_OK;
   const qn_estimator *estimator = trials->estimator;
   qn_arena arena = {0};
-  qn_rows *rows = NULL;
   qn_training how = *trials->how;
   group_search search = {.trials = trials,
                          .is_exact = trials->how->exact,
@@ -465,16 +506,14 @@ qn_status qn_trials_run_groups(qn_trials *trials, bool *is_done, qn_error *err) 
     goto done;
   }
   QN_TRY(qn_settings_parse(estimator, trials->candidates.texts[0], &arena, options, err));
-  QN_TRY(qn_fit_prepare(trials->data, estimator, &how, options, &search.pattern, &rows, err));
-  if (rows != NULL && !rows->is_sparse) {
-    QN_TRY(search_rows(&search, rows, is_done, err));
-  }
+  QN_TRY(qn_fit_prepare(trials->data, estimator, &how, options, &search.pattern, err));
+  QN_TRY(search_groups(&search, is_done, err));
 
 done:
-  qn_rows_free(rows);
   qn_rows_free(search.train);
   qn_memory_free(search.test);
   release_rows(&search.rows);
+  release_rows(&search.left_out);
   qn_arena_release(&arena);
   return status;
 }

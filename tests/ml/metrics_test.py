@@ -6,14 +6,14 @@ import sys
 
 import numpy as np
 
-from training_kit import (RANKS, Table, evaluate, make_classes, make_clusters, make_numbers, messages, parse_metrics, predict,
+from training_kit import (Table, evaluate, make_classes, make_clusters, make_numbers, messages, parse_metrics, predict,
                           probabilities, quern, run_tests, succeeds, train)
 
 CLOSE = 1e-9  # the command prints ten digits
 
 
-def expect_metrics(folder, name, model, table, wanted):
-    for n_ranks in RANKS:
+def expect_metrics(folder, name, model, table, wanted, n_ranks=(3,)):
+    for n_ranks in n_ranks:
         found = evaluate(folder, model, table, n_ranks=n_ranks)
         for metric, value in wanted.items():
             assert abs(found[metric] - value) <= CLOSE * abs(value), f"{name} on {n_ranks} ranks: {metric} {found[metric]}, not {value}"
@@ -28,8 +28,8 @@ def with_ties():
 
 def classes_are_judged_as_by_scikit_learn(folder):
     from sklearn import metrics
-    cases = [("two classes", "logistic", make_classes(2000, 4), {}), ("ties", "logistic", with_ties(), {}),
-             ("margins", "svm", with_ties(), {}), ("four classes", "logistic", make_classes(2000, 5, 4), {}),
+    cases = [("ties", "logistic", with_ties(), {}), ("margins", "svm", with_ties(), {}),
+             ("four classes", "logistic", make_classes(2000, 5, 4), {}),
              ("shares", "forest", with_ties(), {"n_trees": 5, "max_depth": 2})]
     for name, estimator, table, options in cases:
         model = train(folder, estimator, table, **options)
@@ -43,7 +43,7 @@ def classes_are_judged_as_by_scikit_learn(folder):
             wanted["log_loss"] = metrics.log_loss(labels, shares)
         if shares.shape[1] == 2:
             wanted["auc"] = metrics.roc_auc_score(labels, shares[:, 1])
-        expect_metrics(folder, name, model, table, wanted)
+        expect_metrics(folder, name, model, table, wanted, n_ranks=(1, 5) if name == "ties" else (3,))
 
 
 def numbers_and_clusters_are_judged_as_by_scikit_learn(folder):
@@ -60,6 +60,40 @@ def numbers_and_clusters_are_judged_as_by_scikit_learn(folder):
     found = predict(folder, model, table)
     expect_metrics(folder, "clusters", model, table,
                    {"inertia": (found["distance"] ** 2).sum(), "silhouette": metrics.silhouette_score(table.x, found["cluster"])})
+
+
+def weights_count_as_by_scikit_learn(folder):
+    from sklearn import metrics
+    rng = np.random.default_rng(9)
+    for estimator, table in (("logistic", with_ties()), ("logistic", make_classes(1000, 4, 3)), ("linear", make_numbers(1000))):
+        w = rng.integers(0, 4, len(table)) / 2
+        table = Table({**table.columns, "w": w}, table.label)
+        model = train(folder, estimator, table, weight="w", out="weighted.h5")
+        predicted = predict(folder, model, table)
+        y, found = table.y, predicted["prediction"]
+        if estimator == "linear":
+            wanted = {"rmse": np.sqrt(metrics.mean_squared_error(y, found, sample_weight=w)),
+                      "mae": metrics.mean_absolute_error(y, found, sample_weight=w),
+                      "r2": metrics.r2_score(y, found, sample_weight=w)}
+            plain = {"rmse": np.sqrt(metrics.mean_squared_error(y, found))}
+        else:
+            p = probabilities(predicted)
+            mean = "binary" if p.shape[1] == 2 else "macro"
+            wanted = {"accuracy": metrics.accuracy_score(y, found, sample_weight=w), "log_loss": metrics.log_loss(y, p, sample_weight=w),
+                      "precision": metrics.precision_score(y, found, average=mean, sample_weight=w),
+                      "recall": metrics.recall_score(y, found, average=mean, sample_weight=w),
+                      "f1": metrics.f1_score(y, found, average=mean, sample_weight=w)}
+            if p.shape[1] == 2:
+                wanted["auc"] = metrics.roc_auc_score(y, p[:, 1], sample_weight=w)
+        expect_metrics(folder, f"weighted {estimator}", model, table, wanted)
+        data = os.path.join(folder, "evaluate.csv")
+        for arguments, expected in ((["--no-weight"], plain), (["--weight", "w"], wanted)) if estimator == "linear" else ():
+            done = succeeds(quern(2, "evaluate", "--model", model, "--data", data, *arguments, folder=folder))
+            for name, value in expected.items():
+                assert abs(parse_metrics(done.stdout)[name] - value) <= CLOSE * abs(value), (arguments, name, done.stdout)
+    bare = table.only(*[name for name in table.columns if name != "w"]).write_csv(os.path.join(folder, "bare.csv"))
+    complaint = messages(quern(2, "evaluate", "--model", model, "--data", bare, folder=folder))[0]
+    assert "'w'" in complaint and "without weights" in complaint, complaint
 
 
 def the_confusion_counts_all_rows(folder):
@@ -89,4 +123,4 @@ def mistakes_name_what_was_meant(folder):
 
 if __name__ == "__main__":
     sys.exit(run_tests([classes_are_judged_as_by_scikit_learn, numbers_and_clusters_are_judged_as_by_scikit_learn,
-                        the_confusion_counts_all_rows, mistakes_name_what_was_meant]))
+                        weights_count_as_by_scikit_learn, the_confusion_counts_all_rows, mistakes_name_what_was_meant]))

@@ -159,7 +159,10 @@ static void exact_mode_gives_the_same_bits_on_one_rank_and_on_all(void) {
   qn_comm *alone = NULL;
   how.exact = true;
   const uint64_t all = bits_of(job, &how, &options);
-  QN_CHECK_OK(qn_fit_prepare(rows_of(job), &qn_estimator_mlp, &how, &options, &model, &rows, &kit_error));
+  qn_dataset *data = rows_of(job);
+  QN_CHECK_OK(qn_fit_prepare(data, &qn_estimator_mlp, &how, &options, &model, &kit_error));
+  QN_CHECK_OK(qn_fit_features(model, data, &how, &kit_error));
+  QN_CHECK_OK(qn_fit_load(model, data, &how, &rows, &kit_error));
   qn_rows_free(rows);
   QN_CHECK_OK(qn_comm_split(job->comm, qn_comm_rank(job->comm), &alone, &kit_error));
   rows = rows_alone(alone);

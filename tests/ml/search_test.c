@@ -39,6 +39,40 @@ static void cross_validation_gives_means_and_deviations(void) {
   QN_CHECK(qn_metric(&metrics, "r2") > 0.99);
 }
 
+static qn_status make_far_rows(int64_t first, int64_t n, qn_appender *out, void *ctx) {
+  (void)ctx;
+  for (int64_t row = first; row < first + n; row++) {
+    const double a = row == 17 ? 1000 : uniform(row, 1);
+    qn_append_float64(out, a);
+    qn_append_float64(out, row == 17 ? 0 : 3 * a + 0.1 * uniform(row, 3));
+    qn_append_float64(out, 0.5 + (double)(row % 3));
+  }
+  return QN_OK;
+}
+
+// One row is far away: what scales the column by all rows makes all others alike, for a fold that leaves the
+// row out, too. So a fold's metrics tell whether its features have seen what it leaves out.
+static void features_do_not_see_what_a_fold_leaves_out(void) {
+  const qn_training how = {.label = "y", .weight = "w", .features = "min_max(a)", .seed = 5};
+  qn_dataset *data = qn_generate(job, "a float64, y float64, w float64", N_ROWS, make_far_rows, NULL);
+  qn_metrics metrics = {0};
+  double rmse = 0;
+  double mae = 0;
+
+  QN_CHECK_INT(qn_cross_validate(data, "linear", &how, "l2=1", 4, &metrics), QN_OK);
+  for (int fold = 0; fold < 4; fold++) {
+    qn_dataset *train = NULL;
+    qn_dataset *test = NULL;
+    qn_metrics found = {0};
+    qn_fold(data, 4, fold, how.seed, &train, &test);
+    QN_CHECK_INT(qn_evaluate(test, qn_fit(train, "linear", &how, "l2=1"), &found, NULL), QN_OK);
+    rmse += qn_metric(&found, "rmse") / 4;
+    mae += qn_metric(&found, "mae") / 4;
+  }
+  QN_CHECK_FLOAT(qn_metric(&metrics, "rmse"), rmse, 1e-9 * rmse);
+  QN_CHECK_FLOAT(qn_metric(&metrics, "mae"), mae, 1e-9 * mae);
+}
+
 // What the first rows of the results are, as an action sees them.
 static void check_best_first(qn_dataset *results, bool is_lower_better) {
   qn_batch *batch = NULL;
@@ -81,6 +115,7 @@ int main(int argc, char **argv) {
   job = qn_job_open(2, (char **)arguments, &(qn_job_about){.name = "search_test"});
   KIT_RUN(cross_validation_gives_means_and_deviations);
   KIT_RUN(a_search_gives_the_best_first);
+  KIT_RUN(features_do_not_see_what_a_fold_leaves_out);
   KIT_RUN(clusters_are_tried_from_the_dataset);
   QN_CHECK_INT(qn_job_close(job), 0);
   return kit_result();
