@@ -16,7 +16,7 @@ DOORS = [
     (re.compile(r"mpi(-ext)?\.h"), {"comm"}),
     (re.compile(r"(hdf5(_hl)?|H5.*)\.h"), {"store"}),
     (re.compile(r"pg_query.*\.h"), {"expr"}),
-    (re.compile(r"jansson(_config)?\.h"), {"expr", "store", "record", "exec", "ml"}),
+    (re.compile(r"jansson(_config)?\.h"), {"expr", "store", "record", "exec", "ml", "report"}),
     (re.compile(r"(onnx\.pb-c|protobuf-c)\.h"), {"ml"}),
     (re.compile(r"(xxhash|xxh3)\.h"), {"base"}),
     (re.compile(r"(zlib|bzlib|zstd|zstd_errors|zdict)\.h"), {"io"}),

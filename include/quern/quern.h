@@ -21,6 +21,7 @@
 #include <quern/inspect.h>
 #include <quern/job.h>
 #include <quern/model.h>
+#include <quern/report.h>
 #include <quern/schema.h>
 #include <quern/status.h>
 #include <quern/train.h>

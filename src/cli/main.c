@@ -25,6 +25,7 @@ static const command commands[] = {
     {.name = "model", .run = quern_model, .help = "show what is in a trained model: quern model show"},
     {.name = "new", .run = quern_new, .help = "make a folder with a job to start from"},
     {.name = "predict", .run = quern_predict, .help = "add a trained model's predictions to rows"},
+    {.name = "report", .run = quern_report, .help = "make a page of a run: what it did, and its results"},
     {.name = "search", .run = quern_search, .help = "try options of an estimator, keep the best model"},
     {.name = "train", .run = quern_train, .help = "fit a model to rows: quern train ESTIMATOR"},
 };
