@@ -33,9 +33,13 @@ typedef struct qn_job_about {
 /// Collective. Starts the job: MPI, options, memory budget. Never NULL: a job that could not start carries
 /// the error (its actions do nothing), and so does one that was asked for --help.
 QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about);
+/// The exit code of a job that was asked to stop (SIGTERM, SIGUSR1, or its time is over) and did: it can be
+/// resumed. EX_TEMPFAIL of sysexits.h.
+enum { QN_EXIT_STOPPED = 75 };
+
 /// Collective. Ends the job, frees everything, prints the first error once on standard error.
 ///
-/// returns the exit code for main: 0, 2 for wrong use of options, else 1
+/// returns the exit code for main: 0, 2 for wrong use of options, QN_EXIT_STOPPED, else 1
 QN_API int qn_job_close(qn_job *job);
 
 /// Local. The value of an option, its fallback, or NULL; for an option without a value "" if given.

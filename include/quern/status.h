@@ -21,7 +21,8 @@ extern "C" {
   X(QN_ERR_VALUE, "value out of range or not computable")                                                    \
   X(QN_ERR_CALLBACK, "a callback of the job failed")                                                         \
   X(QN_ERR_MPI, "an MPI call failed")                                                                        \
-  X(QN_ERR_STOPPED, "another rank failed")
+  X(QN_ERR_STOPPED, "another rank failed")                                                                   \
+  X(QN_ERR_INTERRUPTED, "asked to stop")
 
 typedef enum {
 #define X(name, text) name,

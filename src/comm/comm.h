@@ -47,6 +47,11 @@ qn_status qn_comm_agree(qn_comm *comm, qn_status local, qn_error *err);
 /// another rank failed. To be called every batch or so.
 qn_status qn_comm_poll(qn_comm *comm, qn_error *err);
 
+/// Local. From here on being asked to stop (base/stop.h) is a failure, QN_ERR_INTERRUPTED, of the next
+/// qn_comm_poll() or wait of this communicator and of those split from it; or not any more. Off at first.
+/// Agreement is never interrupted: what is committed between two of them is committed whole.
+void qn_comm_heed_stop(qn_comm *comm, bool is_heeded);
+
 /// Collective, inside a run. In place over n values; the same on every rank.
 typedef enum { QN_SUM, QN_MIN, QN_MAX } qn_reduction;
 qn_status qn_comm_reduce_int64(qn_comm *comm, qn_reduction reduction, int64_t *values, int64_t n,

@@ -41,6 +41,7 @@ struct qn_comm {
   bool owns_mpi;
   qn_comm *parent; // of a group of ranks: what it was split from, which goes on while this one waits
   char library[128];
+  bool heeds_stop; // of one without a parent
 
   int64_t epoch; // the run, counted from 1
   qn_phase phase;

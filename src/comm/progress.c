@@ -8,6 +8,7 @@
 #include <time.h>
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/stop.h"
 #include "comm/comm_state.h"
 
 qn_status qn_comm_signal(qn_comm *comm, int destination, qn_message_kind kind, int64_t channel, int64_t value,
@@ -201,9 +202,23 @@ static void receive_for_parents(qn_comm *comm) {
   }
 }
 
+void qn_comm_heed_stop(qn_comm *comm, bool is_heeded) {
+  comm->heeds_stop = is_heeded;
+}
+
+static qn_status check_stop(const qn_comm *comm, qn_error *err) {
+  while (comm->parent != NULL) {
+    comm = comm->parent;
+  }
+  return comm->heeds_stop && qn_stop_is_wanted()
+             ? qn_fail(err, QN_ERR_INTERRUPTED, "asked to stop by %s", qn_stop_reason())
+             : QN_OK;
+}
+
 static qn_status poll_once(qn_comm *comm, qn_error *err) {
   qn_status status = QN_OK;
   QN_TRY(qn_comm_check(comm, err));
+  QN_TRY(check_stop(comm, err));
   if (comm->size > 1) {
     QN_TRY(qn_comm_receive(comm, err));
     QN_TRY(qn_comm_check(comm, err));

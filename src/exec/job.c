@@ -8,11 +8,13 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "exec/budget.h"
 #include "exec/job_state.h"
 #include "exec/op_cache.h"
 #include "exec/rejects.h"
 #include "exec/scratch.h"
+#include "exec/time_limit.h"
 #include "store/spill.h"
 
 qn_status qn_job_keep_error(qn_job *job, qn_status status, const qn_error *err) {
@@ -186,6 +188,7 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
   int64_t memory = 0;
   qn_job *job = calloc(1, sizeof *job);
 
+  qn_stop_install();
   if (job == NULL || qn_comm_open(&job->comm, &err) != QN_OK) {
     fprintf(stderr, "%s: cannot start: %s\n", about->name, job == NULL ? "no memory" : err.message);
     exit(1); // there is nothing yet that could carry the error
@@ -201,11 +204,15 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
     return job;
   }
   if (status == QN_OK) {
+    status = qn_comm_agree(job->comm, qn_time_limit_set(job->time_limit, &job->arena, &err), &err);
+  }
+  if (status == QN_OK) {
     status = set_resources(job, memory, &err);
   }
   if (status == QN_OK && !about->only_looks) {
     status = open_run_folder(job, argc, argv, &err);
   }
+  qn_comm_heed_stop(job->comm, true);
   if (status != QN_OK) {
     job->exit_code = status == QN_ERR_ARG ? 2 : 1;
     qn_job_keep_error(job, status, &err);
@@ -219,7 +226,10 @@ static void report(const qn_job *job, qn_status status, const qn_error *err) {
     return;
   }
   fflush(stdout);
-  if (err->rank > 0) {
+  if (status == QN_ERR_INTERRUPTED && job->run_folder != NULL) {
+    fprintf(stderr, "%s: %s; go on by: quern resume %s\n", job->name, err->message,
+            qn_run_folder_path(job->run_folder));
+  } else if (err->rank > 0) {
     fprintf(stderr, "%s: %s (rank %d)\n", job->name, err->message[0] ? err->message : qn_status_text(status),
             err->rank);
   } else {
@@ -241,9 +251,9 @@ static void report_rejects(const qn_job *job) {
 static void end_run_folder(qn_job *job, qn_status status, int exit_code, const qn_error *err) {
   qn_error why_not = {0};
   const char *message = status == QN_OK ? NULL : err->message;
+  const char *ends = status == QN_OK ? "done" : status == QN_ERR_INTERRUPTED ? "stopped" : "failed";
 
-  if (qn_run_folder_end(job->run_folder, status == QN_OK ? "done" : "failed", exit_code, message, &why_not) !=
-      QN_OK) {
+  if (qn_run_folder_end(job->run_folder, ends, exit_code, message, &why_not) != QN_OK) {
     qn_job_tell(job, "%s: the end of this run is not in its folder: %s\n", job->name, why_not.message);
   }
   qn_run_folder_free(job->run_folder);
@@ -254,7 +264,8 @@ QN_API int qn_job_close(qn_job *job) {
   qn_status status = qn_job_check(job, &err);
   int exit_code = 0;
 
-  if (status == QN_OK) { // what only this rank knows of
+  qn_comm_heed_stop(job->comm, false); // what is done is done
+  if (status == QN_OK) {               // what only this rank knows of
     status = job->pending;
     err = job->pending_error;
   }
@@ -277,7 +288,7 @@ QN_API int qn_job_close(qn_job *job) {
   }
   if (status != QN_OK) {
     report(job, status, &err);
-    exit_code = job->exit_code != 0 ? job->exit_code : 1;
+    exit_code = job->exit_code != 0 ? job->exit_code : status == QN_ERR_INTERRUPTED ? QN_EXIT_STOPPED : 1;
   } else {
     report_rejects(job);
   }
@@ -288,6 +299,7 @@ QN_API int qn_job_close(qn_job *job) {
   qn_rejects_free(job->rejects);
   qn_plan_release(&job->plan);
   qn_comm_close(job->comm);
+  qn_stop_restore();
   qn_arena_release(&job->arena);
   free(job);
   return exit_code;

@@ -10,7 +10,17 @@
 #include "exec/job_state.h"
 #include "io/nearest_name.h"
 
-enum { OPT_OUTPUT = 1000, OPT_MEMORY, OPT_SCRATCH, OPT_RECORD, OPT_RUN, OPT_QUIET, OPT_HELP, OPT_OWN };
+enum {
+  OPT_OUTPUT = 1000,
+  OPT_MEMORY,
+  OPT_SCRATCH,
+  OPT_RECORD,
+  OPT_RUN,
+  OPT_TIME_LIMIT,
+  OPT_QUIET,
+  OPT_HELP,
+  OPT_OWN
+};
 
 static const struct option common_options[] = {
     {.name = "output", .has_arg = required_argument, .val = OPT_OUTPUT},
@@ -18,6 +28,7 @@ static const struct option common_options[] = {
     {.name = "scratch", .has_arg = required_argument, .val = OPT_SCRATCH},
     {.name = "record", .has_arg = required_argument, .val = OPT_RECORD},
     {.name = "run", .has_arg = required_argument, .val = OPT_RUN},
+    {.name = "time-limit", .has_arg = required_argument, .val = OPT_TIME_LIMIT},
     {.name = "quiet", .has_arg = no_argument, .val = OPT_QUIET},
     {.name = "help", .has_arg = no_argument, .val = OPT_HELP},
 };
@@ -43,6 +54,9 @@ static qn_status take_option(qn_job *job, int code, int64_t *memory, qn_error *e
     break;
   case OPT_RUN:
     job->run_given = qn_arena_string(&job->arena, optarg);
+    break;
+  case OPT_TIME_LIMIT:
+    job->time_limit = qn_arena_string(&job->arena, optarg);
     break;
   case OPT_QUIET:
     job->is_quiet = true;
@@ -197,6 +211,8 @@ qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err) {
   QN_TRY(print_option(out, "record", "FILE", "write what each operator did, as JSON", NULL, err));
   QN_TRY(print_option(out, "run", "DIR", "folder that tells of this run, or none",
                       "QUERN_RUN, or a new one in QUERN_RUNS or quern-runs", err));
+  QN_TRY(print_option(out, "time-limit", "TIME", "stop in order before this time is over, such as 1h30m",
+                      "QUERN_TIME_LIMIT, or the end of the Slurm job", err));
   QN_TRY(print_option(out, "quiet", NULL, "say less", NULL, err));
   QN_TRY(print_option(out, "help", NULL, "show this text", NULL, err));
   if (about->arguments != NULL) {

@@ -38,7 +38,7 @@ int64_t qn_slurm_restart(void) {
 
 // 1 if an argument is one of those that may differ, 2 if its value is the next argument; else 0.
 static int n_that_may_differ(const char *argument) {
-  static const char *const with_value[] = {"--run", "--memory", "--scratch", "--record"};
+  static const char *const with_value[] = {"--run", "--memory", "--scratch", "--record", "--time-limit"};
 
   if (strcmp(argument, "--quiet") == 0) {
     return 1;
