@@ -17,6 +17,7 @@ enum { MAX_PAIRED_COLUMNS = 2000, MAX_FACTOR_VALUES = 1 << 24, RUN_VALUES = 1 <<
 void qn_linear_objective_release(qn_linear_objective *o) {
   qn_gram_release(&o->gram);
   qn_lane_sum_free(o->sum);
+  qn_few_outputs_release(&o->few);
   qn_memory_free(o->curvature);
   qn_memory_free(o->factors);
   qn_memory_free(o->margins);
@@ -185,6 +186,9 @@ static qn_status make_room(qn_linear_objective *o, qn_error *err) {
   o->curvature = qn_memory_alloc(8 * o->n_outputs);
   QN_REQUIRE(o->margins && o->intercept && o->curvature && (o->dense || !rows->is_float32), err,
              QN_ERR_MEMORY, "out of memory for %d outputs of %d columns", o->n_outputs, o->n_columns);
+  if (!rows->is_sparse && qn_few_outputs_pays(o->n_columns, o->n_outputs)) {
+    QN_TRY(qn_few_outputs_new(o->n_columns, o->n_outputs, &o->few, err));
+  }
   QN_TRY(qn_lane_sum_new(o->fit->comm, rows, o->fit->how->exact,
                          (int64_t)(o->n_columns + 1) * o->n_outputs + 1, &o->sum, err));
   const int64_t n_values =

@@ -75,6 +75,10 @@ static void add_block(qn_linear_objective *o, const qn_row_block *block, const d
   const int n_outputs = o->n_outputs;
   double *of_intercept = sums + (int64_t)o->n_columns * n_outputs;
 
+  if (o->few.room != NULL) {
+    qn_few_outputs_add(&o->few, o->loss, block, sums);
+    return;
+  }
   for (int64_t first = 0; first < block->n_rows; first += o->run_rows) {
     const int64_t left = block->n_rows - first;
     qn_row_block run = part_of(block, first, left < o->run_rows ? left : o->run_rows);
@@ -116,6 +120,9 @@ qn_status qn_linear_evaluate(void *objective, const double *x, double *value, do
   const double share = 1 / rows->total_weight;
 
   find_intercepts(o, x);
+  if (o->few.room != NULL) {
+    qn_few_outputs_set(&o->few, x, o->intercept);
+  }
   for (int64_t i = 0; i < rows->n_blocks; i++) {
     qn_row_block block;
     qn_rows_block(rows, i, &block);

@@ -6,6 +6,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "ml/few_outputs.h"
 #include "ml/fit.h"
 #include "ml/gram.h"
 #include "ml/lane_sum.h"
@@ -24,7 +25,8 @@ typedef struct qn_linear_objective {
   int n_factors;     // 1 for all outputs, or one each
   qn_lane_sum *sum;
   double *margins, *dense, *intercept, *room;
-  int64_t run_rows; // rows that are gone through while they are in the cache
+  qn_few_outputs few; // where that pays, instead of products by BLAS
+  int64_t run_rows;   // rows that are gone through while they are in the cache
   int64_t n_evaluations;
   double flops; // of one evaluation, on this rank
 } qn_linear_objective;

@@ -17,7 +17,8 @@ enum {
   MIN_BLOCK_ROWS = 64,
   MAX_BLOCK_ROWS = 4096,
   N_LANES = 240, // divides evenly among most small numbers of ranks
-  PAGE_BYTES = 4096
+  PAGE_BYTES = 4096,
+  HUGE_PAGE_BYTES = 2 << 20
 };
 
 typedef struct piece {
@@ -86,6 +87,18 @@ done:
   return status;
 }
 
+// Large pages where the kernel has them: rows are gone through from end to end, and with small ones addresses
+// take as long as numbers.
+static void ask_for_huge_pages(void *data, int64_t n_bytes) {
+  const uintptr_t mask = ~(uintptr_t)(HUGE_PAGE_BYTES - 1);
+  const uintptr_t from = ((uintptr_t)data + HUGE_PAGE_BYTES - 1) & mask;
+  const uintptr_t to = ((uintptr_t)data + (uintptr_t)n_bytes) & mask;
+
+  if (from < to) {
+    madvise((char *)data + (from - (uintptr_t)data), to - from, MADV_HUGEPAGE);
+  }
+}
+
 static qn_status take_piece(qn_rows_memory *memory, int which, int64_t n, int64_t width, qn_error *err) {
   qn_status status = QN_OK;
   piece *taken = &memory->pieces[which];
@@ -100,6 +113,7 @@ static qn_status take_piece(qn_rows_memory *memory, int which, int64_t n, int64_
     taken->data = qn_memory_alloc(n_bytes);
     QN_REQUIRE(taken->data != NULL, err, QN_ERR_MEMORY, "no memory for %lld bytes of rows to train on",
                (long long)n_bytes);
+    ask_for_huge_pages(taken->data, n_bytes);
   }
   taken->n_bytes = n_bytes;
 
