@@ -156,7 +156,8 @@ class Cluster:
 
     def on(self, host, *command, folder=None, environment=None, timeout=60):
         """Runs a command on a host; what it printed and its exit code."""
-        variables = {**os.environ, "PATH": PATH, "SLURM_CONF": self.path("slurm.conf"), "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("QUERN_")}
+        variables = {**inherited, "PATH": PATH, "SLURM_CONF": self.path("slurm.conf"), "OMPI_ALLOW_RUN_AS_ROOT": "1",
                      "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **(environment or {})}
         enter = ["nsenter", "-t", self.insides[host], "-n", "-u", "-m", "-p", f"--wd={folder or self.folder}", "--"]
         return subprocess.run([*enter, *command], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True,
