@@ -27,6 +27,7 @@ foreach(row "xxhash xxhash.h xxhash libxxhash-dev xxhash-devel"
             "zlib zlib.h z zlib1g-dev zlib-devel"
             "bzip2 bzlib.h bz2 libbz2-dev bzip2-devel"
             "zstd zstd.h zstd libzstd-dev libzstd-devel"
+            "hwloc hwloc.h hwloc libhwloc-dev hwloc-devel"
             "openblas cblas.h openblas libopenblas-dev openblas-devel"
             "lapacke lapacke.h lapacke liblapacke-dev lapack-devel"
             "protobuf_c protobuf-c/protobuf-c.h protobuf-c libprotobuf-c-dev protobuf-c-devel")

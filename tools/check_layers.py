@@ -19,6 +19,7 @@ DOORS = [
     (re.compile(r"jansson(_config)?\.h"), {"expr", "store", "record", "exec", "ml", "report"}),
     (re.compile(r"(onnx\.pb-c|protobuf-c)\.h"), {"ml"}),
     (re.compile(r"(xxhash|xxh3)\.h"), {"base"}),
+    (re.compile(r"hwloc.*\.h"), {"place"}),
     (re.compile(r"(zlib|bzlib|zstd|zstd_errors|zdict)\.h"), {"io"}),
 ]
 FORBIDDEN_NAMES = {"util", "utils", "utility", "utilities", "misc", "common", "helper", "helpers"}

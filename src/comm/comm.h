@@ -24,11 +24,12 @@ _Noreturn void qn_comm_abort(qn_comm *comm, int exit_code);
 
 int qn_comm_rank(const qn_comm *comm);
 int qn_comm_size(const qn_comm *comm);
-/// Ranks on this rank's node (that can share memory with it), the number of this rank among them, and how
-/// many nodes the job has.
+/// Ranks on this rank's node (that can share memory with it), the number of this rank among them, how many
+/// nodes the job has, and which of them is this rank's: 0 to n - 1, in the order of their first ranks.
 int qn_comm_node_size(const qn_comm *comm);
 int qn_comm_node_rank(const qn_comm *comm);
 int qn_comm_n_nodes(const qn_comm *comm);
+int qn_comm_node(const qn_comm *comm);
 /// Collective, in no run. Has the ranks of a node hand rows over through memory that they share, of about
 /// `bytes` for each (the least that any says; less on nodes with very many). Where a node has not as much,
 /// its ranks go on with messages alone. Counts in the memory account.

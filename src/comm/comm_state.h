@@ -20,17 +20,17 @@ typedef struct qn_abort_note {
 struct qn_exchange;
 
 /// Where a rank is: its node, and its number on that node.
-typedef struct qn_place {
+typedef struct qn_comm_place {
   int node, index;
-} qn_place;
+} qn_comm_place;
 
 typedef struct qn_nodes {
-  MPI_Comm mpi;     // the ranks of this node, in their order
-  int n_nodes;      // of the job
-  int n_here;       // ranks on this node
-  qn_place *places; // [size]
-  bool is_even;     // every node has n_here ranks:
-  int *ranks;       // [n_nodes, n_here]
+  MPI_Comm mpi;          // the ranks of this node, in their order
+  int n_nodes;           // of the job
+  int n_here;            // ranks on this node
+  qn_comm_place *places; // [size]
+  bool is_even;          // every node has n_here ranks:
+  int *ranks;            // [n_nodes, n_here]
 } qn_nodes;
 
 struct qn_comm {

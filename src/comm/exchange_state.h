@@ -87,13 +87,13 @@ struct qn_exchange {
 /// The rank that has number `index` in the group, and the other way round.
 static inline int qn_exchange_member(const qn_exchange *exchange, int index) {
   const qn_nodes *nodes = &exchange->comm->nodes;
-  const qn_place own = nodes->places[exchange->comm->rank];
+  const qn_comm_place own = nodes->places[exchange->comm->rank];
   return exchange->group == QN_GROUP_ALL    ? index
          : exchange->group == QN_GROUP_NODE ? nodes->ranks[own.node * nodes->n_here + index]
                                             : nodes->ranks[index * nodes->n_here + own.index];
 }
 static inline int qn_exchange_index(const qn_exchange *exchange, int rank) {
-  const qn_place *place = &exchange->comm->nodes.places[rank];
+  const qn_comm_place *place = &exchange->comm->nodes.places[rank];
   return exchange->group == QN_GROUP_ALL    ? rank
          : exchange->group == QN_GROUP_NODE ? place->index
                                             : place->node;

@@ -54,7 +54,7 @@ static void list_ranks(qn_nodes *nodes, int n_ranks) {
 qn_status qn_nodes_find(qn_comm *comm, int most_ranks, qn_error *err) {
   qn_status status = QN_OK;
   qn_nodes nodes = {.mpi = MPI_COMM_NULL};
-  qn_place own = {.node = comm->rank};
+  qn_comm_place own = {.node = comm->rank};
 
   nodes.places = calloc((size_t)comm->size, sizeof *nodes.places);
   nodes.ranks = calloc((size_t)comm->size, sizeof *nodes.ranks);
@@ -95,4 +95,8 @@ int qn_comm_node_size(const qn_comm *comm) {
 
 int qn_comm_n_nodes(const qn_comm *comm) {
   return comm->nodes.n_nodes;
+}
+
+int qn_comm_node(const qn_comm *comm) {
+  return comm->nodes.places[comm->rank].node;
 }

@@ -12,7 +12,7 @@
 enum { GROWTH = 4 }; // of the buffer of a destination, from one message to the next
 
 static void count_sent(qn_exchange *exchange, int rank, const qn_parcel *parcel) {
-  const qn_place *places = exchange->comm->nodes.places;
+  const qn_comm_place *places = exchange->comm->nodes.places;
   const int64_t n_bytes =
       parcel->header.slab != 0 ? parcel->header.slab_bytes : qn_parcel_payload_bytes(parcel);
   const bool is_far = places[rank].node != places[exchange->comm->rank].node;
@@ -107,7 +107,7 @@ done:
 // A slab for the next message to a rank of this node, if there is one and the rows are worth it.
 static int take_slab(const qn_exchange *exchange, int destination) {
   const qn_comm *comm = exchange->comm;
-  const qn_place *places = comm->nodes.places;
+  const qn_comm_place *places = comm->nodes.places;
   const bool is_near = places[qn_exchange_member(exchange, destination)].node == places[comm->rank].node;
   if (comm->shared == NULL || !is_near ||
       exchange->destinations[destination].next_bytes <= exchange->first_bytes) {

@@ -118,7 +118,7 @@ done:
 static qn_status sort_by_epoch_take(qn_comm *comm, qn_incoming *incoming, qn_error *err) {
   const qn_message_header *header = &incoming->header;
   if (header->slab != 0 && incoming->loan == NULL) { // from here on it is given back, whatever happens to it
-    const qn_place place = comm->nodes.places[incoming->source];
+    const qn_comm_place place = comm->nodes.places[incoming->source];
     qn_shared *shared = place.node == comm->nodes.places[comm->rank].node ? comm->shared : NULL;
     const qn_status status =
         qn_loan_new(shared, place.index, header->slab - 1, header->slab_bytes, &incoming->loan, err);

@@ -93,10 +93,10 @@ void qn_exchange_drop_partition(qn_exchange *exchange) {
 
 // By nodes: the ranks of this node, then the nodes.
 static void find_slots(const qn_exchange *exchange, const int32_t *ranks, int64_t n_rows, int32_t *slots) {
-  const qn_place *places = exchange->comm->nodes.places;
+  const qn_comm_place *places = exchange->comm->nodes.places;
   const int node = places[exchange->comm->rank].node;
   for (int64_t i = 0; i < n_rows; i++) {
-    const qn_place place = places[ranks[i]];
+    const qn_comm_place place = places[ranks[i]];
     slots[i] = place.node == node ? place.index : exchange->size + place.node;
   }
 }

@@ -129,12 +129,14 @@ static qn_status set_resources(qn_job *job, int64_t given, qn_error *err) {
   qn_scratch scratch = {0};
   int64_t bytes = 0;
 
+  QN_TRY(qn_placement_make(job->comm, &job->placement, err)); // first: memory lies where it is touched then
   QN_TRY(qn_comm_agree(job->comm, take_resources(job, given, &scratch, &bytes, err), err));
   QN_TRY(qn_comm_agree(job->comm, qn_comm_reduce_int64(job->comm, QN_MIN, &bytes, 1, err), err));
   qn_memory_set_budget(bytes);
   qn_memory_tune(bytes);
   QN_TRY(share_memory(job, err));
   if (qn_comm_rank(job->comm) == 0 && !job->is_quiet) {
+    qn_placement_print(&job->placement, job->name, stderr);
     print_resources(job, &scratch);
   }
 
@@ -298,6 +300,7 @@ QN_API int qn_job_close(qn_job *job) {
   qn_cached_free_all(&job->plan);
   qn_rejects_free(job->rejects);
   qn_plan_release(&job->plan);
+  qn_placement_release(&job->placement);
   qn_comm_close(job->comm);
   qn_stop_restore();
   qn_arena_release(&job->arena);

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "comm/comm.h"
 #include "exec/action.h"
+#include "exec/placement.h"
 #include "exec/record.h"
 #include "plan/plan.h"
 #include "record/run_folder.h"
@@ -28,6 +29,7 @@ struct qn_job {
   const char *time_limit;    // --time-limit, or NULL
   const char *budget_source; // where the budget comes from
   qn_rejects *rejects;       // list of the CSV readers' reject files, or NULL
+  qn_placement placement;    // where its ranks run
   qn_record record;
   const char *run_given;     // --run, or NULL
   qn_run_folder *run_folder; // NULL: none

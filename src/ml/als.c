@@ -309,7 +309,7 @@ static qn_status train(als_fit *als, qn_als_rows *rows, const qn_als_columns *co
   const qn_als_options *options = als->options;
   int64_t n_rows = rows->triplets.n;
 
-  qn_blas_set_threads(comm, true); // matrices of a row are small, and each is solved alike everywhere
+  qn_blas_set_threads(1); // matrices of a row are small, and each is solved alike everywhere
   QN_TRY(qn_comm_reduce_int64(comm, QN_SUM, &n_rows, 1, err));
   als->fit->model->n_rows = n_rows;
   QN_TRY(qn_als_ratings_take(comm, rows, columns, &als->ratings, err));

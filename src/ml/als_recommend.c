@@ -217,7 +217,7 @@ static qn_status recommend_here(recommender *state, qn_model *model, int64_t n, 
   state->scores = qn_memory_alloc(BLOCK_USERS * BLOCK_ITEMS * (int64_t)sizeof *state->scores);
   state->room = qn_memory_alloc(BLOCK_USERS * state->n_most * (int64_t)sizeof *state->room);
   QN_REQUIRE(state->scores != NULL && state->room != NULL, err, QN_ERR_MEMORY, "no memory to recommend");
-  qn_blas_set_threads(comm, true); // the bits of a score must not depend on their number
+  qn_blas_set_threads(1); // the bits of a score must not depend on their number
   const int64_t n_blocks = (state->lookup->users.n + BLOCK_USERS - 1) / BLOCK_USERS;
   const int64_t end = n_blocks * (qn_comm_rank(comm) + 1) / qn_comm_size(comm);
   for (int64_t b = n_blocks * qn_comm_rank(comm) / qn_comm_size(comm); b < end; b++) {

@@ -2,7 +2,6 @@
 // Threads and speed of BLAS.
 #include "ml/blas.h"
 #include <cblas.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <strings.h>
 #include "base/clock.h"
@@ -46,15 +45,7 @@ static void choose_kernels(void) {
   }
 }
 
-void qn_blas_set_threads(const qn_comm *comm, bool is_exact) {
-  cpu_set_t cores;
-  int n_threads = 1;
-
-  if (!is_exact && sched_getaffinity(0, sizeof cores, &cores) == 0) {
-    const int n_here = qn_comm_node_size(comm);
-    const int n_cores = CPU_COUNT(&cores);
-    n_threads = n_cores > n_here ? n_cores / n_here : 1;
-  }
+void qn_blas_set_threads(int n_threads) {
   choose_kernels();
   openblas_set_num_threads(n_threads);
 }

@@ -2,11 +2,10 @@
 // How many threads BLAS has, and how fast it is here.
 #pragma once
 #include <stdbool.h>
-#include "comm/comm.h"
 
-/// Local. Gives BLAS the cores of this rank: those it is bound to, or, where ranks of a node are not bound,
-/// its share of them. One in exact mode, since a sum over threads depends on their number.
-void qn_blas_set_threads(const qn_comm *comm, bool is_exact);
+/// Local. Gives BLAS the cores of this rank: qn_placement_n_threads(), or one where bits must not
+/// depend on them, as those of a sum over threads do.
+void qn_blas_set_threads(int n_threads);
 /// Local. Floating-point operations per second of a product of large matrices on this rank, measured now
 /// (some milliseconds). 0 if there is no memory.
 double qn_blas_gemm_rate(bool is_float32);

@@ -225,7 +225,7 @@ qn_status qn_fit_rows(qn_model *model, qn_comm *comm, const qn_training *how, qn
                       .data = data,
                       .n_classes = model->classes.n};
 
-  qn_blas_set_threads(model->job->comm, how->exact); // groups of ranks fit side by side
+  qn_blas_set_threads(how->exact ? 1 : qn_placement_n_threads(&model->job->placement));
   const qn_status status = qn_comm_agree(comm, fit_rows(&fit, is_silent, err), err);
   model->fit_seconds = (double)(qn_clock_ns() - start) / 1e9;
   return status;

@@ -105,7 +105,8 @@ qn_status qn_model_get(qn_model *model, const qn_arrays *kept, qn_error *err) {
   model->seed = (uint64_t)numbers[2];
   model->is_float32 = numbers[3] != 0;
   model->is_exact = numbers[4] != 0;
-  qn_blas_set_threads(model->job->comm, model->is_exact); // no fit has done it for what is predicted
+  // No fit has done it for what is predicted.
+  qn_blas_set_threads(model->is_exact ? 1 : qn_placement_n_threads(&model->job->placement));
   QN_TRY(qn_settings_parse(model->estimator, options, &model->arena, model->options, err));
   QN_TRY(get_text(kept, "label", &model->arena, &model->label, err));
   QN_TRY(get_text(kept, "weight", &model->arena, &model->weight, err));

@@ -7,7 +7,7 @@ static qn_comm *comm;
 // Every rank finds itself where the others think it is.
 static void check_places(void) {
   const qn_nodes *nodes = &comm->nodes;
-  const qn_place own = nodes->places[comm->rank];
+  const qn_comm_place own = nodes->places[comm->rank];
   int64_t n_first = own.index == 0;
 
   QN_CHECK(own.index >= 0 && own.index < nodes->n_here);

@@ -132,7 +132,9 @@ MPI_NOISE = re.compile(  # what a launcher adds when a program exits with an err
     r"-{20,}\n(?:.*\n)*?-{20,}\n|^\[[^\]\n]*\] .*\n|^=+\n(?:=.*\n)*|^YOUR APPLICATION TERMINATED.*\n", re.MULTILINE)
 
 
-START_LINE = re.compile(r"^[^\n]*: memory [0-9.]+ [KMG]iB per rank, [^\n]*; scratch [^\n]* free[^\n]*\n", re.MULTILINE)
+# What every job says first: where its ranks run, whether they share cores, its memory.
+START_LINE = re.compile(r"^[^\n]*: (?:(?:node \S+|\d+ nodes?\b[^\n:]*): \d+ ranks? on |warning: \d+ ranks share "
+                        r"|memory [0-9.]+ [KMG]iB per rank, [^\n]*; scratch [^\n]* free)[^\n]*\n", re.MULTILINE)
 
 
 def messages(done):
