@@ -93,6 +93,53 @@ static qn_dataset *watched_together(qn_dataset *ratings, qn_dataset *titles, int
   return qn_top(qn_select(pairs, "a, b, title_a, title_b, users, lift"), "users desc, lift desc, a, b", 1000);
 }
 
+// --- The dashboard: what `quern report` shows first of the run; without a folder of the run it does nothing
+// ----------------------------------------------------------------------------------------------------
+
+static void show_ratings(qn_dataset *ratings, qn_dataset *popular, qn_dataset *activity, qn_dataset *taste,
+                         qn_dataset *pairs) {
+  qn_report_numbers(
+      qn_reduce(ratings, NULL,
+                "count(*) as \"Ratings\", count(distinct user_id) as \"Users\", "
+                "count(distinct movie_id) as \"Titles rated\", avg(rating) as \"Mean rating\""));
+  qn_report_chart(qn_limit(popular, 20),
+                  &(qn_chart){.title = "Popular titles",
+                              .note = "Best score first; few ratings draw a score towards the mean of all.",
+                              .kind = QN_CHART_BAR,
+                              .x = "title",
+                              .y = "n as ratings",
+                              .points = "score"});
+  qn_report_chart(activity, &(qn_chart){.title = "When people rate",
+                                        .note = "Ratings in each hour of the week, UTC.",
+                                        .kind = QN_CHART_HEATMAP,
+                                        .x = "hour",
+                                        .y = "case weekday when 1 then 'Monday' when 2 then 'Tuesday' "
+                                             "when 3 then 'Wednesday' when 4 then 'Thursday' when 5 then "
+                                             "'Friday' when 6 then 'Saturday' else 'Sunday' end as weekday",
+                                        .value = "n as ratings"});
+  qn_report_chart(taste, &(qn_chart){.title = "Taste per genre",
+                                     .kind = QN_CHART_BAR,
+                                     .x = "genre",
+                                     .y = "n as ratings",
+                                     .points = "mean as \"mean rating\""});
+  qn_report_chart(popular, &(qn_chart){.title = "How often and how well titles are rated",
+                                       .kind = QN_CHART_SCATTER,
+                                       .x = "n as ratings",
+                                       .y = "mean as \"mean rating\""});
+  qn_report_table(qn_select(pairs, "title_a as title, title_b as \"watched also\", users, lift"),
+                  "Watched together", 20);
+}
+
+static void show_recommender(qn_dataset *metrics, qn_dataset *best) {
+  qn_report_chart(metrics, &(qn_chart){.title = "How good the recommender is",
+                                       .note = "Recall and ndcg: more is better, against the most watched "
+                                               "titles; rmse: less is better, against each title's mean.",
+                                       .kind = QN_CHART_BAR,
+                                       .x = "metric",
+                                       .y = "recommender, baseline"});
+  qn_report_table(qn_select(best, "user_id as user, rank, title, score"), "Some recommendations", 50);
+}
+
 // --- The recommender
 // ----------------------------------------------------------------------------------------------------
 
@@ -223,10 +270,23 @@ static void recommend(qn_job *job, qn_dataset *ratings, qn_dataset *titles) {
   qn_dataset *best = qn_join(qn_recommend(model, N_BEST), titles, QN_JOIN_LEFT, "movie_id", NULL);
   best = qn_sort(qn_select(best, "user_id, rank, movie_id, title, score"), "user_id, rank");
   qn_write(best, qn_job_output_path(job, "recommendations.csv"));
+  show_recommender(metrics, best);
   qn_job_print(job, "Recommendations, against each title's mean and the most watched titles\n");
   qn_show(metrics, 10);
   qn_job_print(job, "%s/metrics.csv\n%s/recommendations.csv\n%s/recommender.h5\n", qn_job_output(job),
                qn_job_output(job), qn_job_output(job));
+}
+
+// Taste, activity and pairs, as files and for the report.
+static void describe_ratings(qn_job *job, qn_dataset *ratings, qn_dataset *titles, qn_dataset *popular,
+                             int64_t n_pair_titles) {
+  qn_dataset *taste = qn_cache(genre_taste(ratings, titles));
+  qn_write(taste, qn_job_output_path(job, "genres.csv"));
+  qn_dataset *activity = qn_cache(activity_by_hour(ratings));
+  qn_write(activity, qn_job_output_path(job, "activity.csv"));
+  qn_dataset *pairs = qn_cache(watched_together(ratings, titles, n_pair_titles));
+  qn_write(pairs, qn_job_output_path(job, "pairs.csv"));
+  show_ratings(ratings, popular, activity, taste, pairs);
 }
 
 int main(int argc, char **argv) {
@@ -274,9 +334,7 @@ int main(int argc, char **argv) {
 
   qn_dataset *popular = qn_cache(popular_titles(ratings, titles, (long long)prior));
   qn_write(popular, qn_job_output_path(job, "popular.csv"));
-  qn_write(genre_taste(ratings, titles), qn_job_output_path(job, "genres.csv"));
-  qn_write(activity_by_hour(ratings), qn_job_output_path(job, "activity.csv"));
-  qn_write(watched_together(ratings, titles, n_pair_titles), qn_job_output_path(job, "pairs.csv"));
+  describe_ratings(job, ratings, titles, popular, n_pair_titles);
 
   qn_job_print(job, "Popular titles\n");
   qn_show(qn_select(popular, "title, n, mean, score"), 10);

@@ -11,6 +11,7 @@ const char *qn_action_name(qn_action_kind kind) {
       [QN_ACTION_WRITE] = "write",   [QN_ACTION_STAGE] = "stage",       [QN_ACTION_SHOW] = "show",
       [QN_ACTION_COUNT] = "count",   [QN_ACTION_COLLECT] = "collect",   [QN_ACTION_FIT] = "fit",
       [QN_ACTION_SEARCH] = "search", [QN_ACTION_EVALUATE] = "evaluate", [QN_ACTION_RECOMMEND] = "recommend",
+      [QN_ACTION_REPORT] = "report",
   };
   return names[kind];
 }

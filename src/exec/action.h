@@ -16,6 +16,7 @@ typedef enum qn_action_kind {
   QN_ACTION_SEARCH,
   QN_ACTION_EVALUATE,
   QN_ACTION_RECOMMEND,
+  QN_ACTION_REPORT,
 } qn_action_kind;
 /// "write"
 const char *qn_action_name(qn_action_kind kind);

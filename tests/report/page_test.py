@@ -19,6 +19,11 @@ def quern(*arguments, **environment):
     return subprocess.run([QUERN, *arguments], env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
 
 
+def stop_browser():
+    if CHROME is not None:
+        CHROME.quit()
+
+
 def page_of(folder, **more):
     """Makes the page of a folder by the command and opens it."""
     global CHROME
@@ -57,7 +62,7 @@ def whole_run_shows_all_its_parts(folder):
     texts = page.run("return [...document.querySelectorAll('.chart svg text')].map((node) => node.textContent)")
     for wanted in ("Drama", "Comedy", "War", "Mon", "ann", "bob", "rank 3", "Process"):
         assert wanted in texts, (wanted, sorted(set(texts)))
-    assert page.count("#results table tbody tr") == 12 and "100 rows of 5,000" in page.text("#results")
+    assert page.count("#results table tbody tr") == 12 and "The first 100 rows of 5,000" in page.text("#results")
     assert page.count("#actions .plan .node") == len(runs.NODES) and page.count("#actions .plan path.edge") == len(runs.NODES) - 1
     assert "uneven 3.00" in page.text("#operators") and page.count("#operators .badge.warn") > 0
     settings = page.text("#settings")
@@ -202,6 +207,5 @@ if __name__ == "__main__":
                           values_are_text_and_never_markup, run_that_failed_at_once_has_a_page, stopped_and_killed_runs_say_how_to_go_on, resumed_run_shows_what_each_attempt_did,
                           long_run_is_cut_and_says_so, damaged_files_are_named, table_sorts_and_an_action_is_chosen_by_hand, command_says_what_is_wrong])
     finally:
-        if CHROME is not None:
-            CHROME.quit()
+        stop_browser()
     sys.exit(code)

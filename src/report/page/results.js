@@ -22,9 +22,16 @@ function resultTable(result, first) {
   })), listOf(result.rows), { first, label: result.title });
 }
 
+/** How much of the data is seen here. */
 function shownNote(result) {
   const n = listOf(result.rows).length;
-  return isNumber(result.n_rows) && result.n_rows > n && !/first|sample|chosen/.test(result.note || "") ? `${counted(n, "row")} of ${groupedNumber(result.n_rows)} are shown.` : "";
+  if (isNumber(result.n_values)) {
+    return `${counted(result.n_values, "value")}.`;
+  }
+  if (result.chart === "scatter" && result.n_rows > n) {
+    return `${groupedNumber(n)} of ${groupedNumber(result.n_rows)} rows, chosen by their hash.`;
+  }
+  return result.has_more || result.n_rows > n ? `The first ${counted(n, "row")} ${result.n_rows > n ? `of ${groupedNumber(result.n_rows)}` : "are shown; there are more"}.` : "";
 }
 
 /** The rows apart by the series column: [{ name, rows }]. */
@@ -86,7 +93,7 @@ function barOption(result, width) {
       xAxis: isLying ? values : category,
       yAxis: isLying ? category : values,
       series: [
-        ...bars.map((line) => ({ type: "bar", name: line.name, data: byName(line), barMaxWidth: 26, itemStyle: { borderRadius: isLying ? [0, 3, 3, 0] : [3, 3, 0, 0] } })),
+        ...bars.map((line) => ({ type: "bar", name: line.name, data: byName(line), barMaxWidth: isLying ? 26 : 48, itemStyle: { borderRadius: isLying ? [0, 3, 3, 0] : [3, 3, 0, 0] } })),
         ...marks.map((line) => ({ type: "line", name: line.name, data: byName(line), yAxisIndex: isLying ? 0 : 1, xAxisIndex: isLying ? 1 : 0, lineStyle: { width: 0 },
           symbol: "diamond", symbolSize: 11, z: 5, itemStyle: { color: colour("s2") } })),
       ],
@@ -194,7 +201,7 @@ function tableCard(result) {
 }
 
 function numberCard(result) {
-  const [value, unit] = withUnit(result.value, result.unit);
+  const [value, unit] = isNumber(result.value) ? withUnit(result.value, result.unit) : [shownText(result.value), ""];
   return element("div", { class: "number" }, element("div", { class: "title" }, result.title),
     element("div", { class: "value", title: isNumber(result.value) ? String(result.value) : null }, value, unit ? element("span", { class: "unit" }, unit) : null));
 }
@@ -223,7 +230,8 @@ function pairUp(grid) {
 
 /** False if the job declared none. */
 function showResults(section, results) {
-  const numbers = results.filter((result) => result.kind === "number");
+  const numbers = results.flatMap((result) => (result.kind === "number" ? [result] : result.kind !== "numbers" ? [] :
+    listOf(result.columns).map((column, at) => ({ title: column.name, value: listOf(result.rows)[0]?.[at] }))));
   const others = results.filter((result) => result.kind === "chart" || result.kind === "table");
   if (numbers.length > 0) {
     section.append(element("div", { class: numbers.length < 4 ? "numbers few" : "numbers" }, numbers.map(numberCard)));
