@@ -177,8 +177,7 @@ typedef struct qn_forest_options {
   int64_t max_depth;      // 0: no limit
   int64_t max_leaves;     // 0: no limit
   int64_t min_leaf_rows;  // 1
-  double column_fraction; // 0: the square root of their number for classes, a third of them for numbers; per
-                          // split
+  double column_fraction; // 0: the square root of their number for classes, all for numbers; per split
   bool no_bootstrap;      // false: each tree sees rows drawn with replacement
   int64_t max_bins;       // 255
 } qn_forest_options;

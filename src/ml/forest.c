@@ -110,7 +110,7 @@ done:
 static int n_tried(const forest_fit *forest) {
   const double n = forest->rows->n_columns;
   const double fraction = forest->options->column_fraction;
-  const double wanted = fraction > 0 ? fraction * n : forest->fit->n_classes == 0 ? n / 3 : sqrt(n);
+  const double wanted = fraction > 0 ? fraction * n : forest->fit->n_classes == 0 ? n : sqrt(n);
   return wanted < 1 ? 1 : wanted > n ? (int)n : (int)wanted;
 }
 
@@ -368,7 +368,7 @@ static const qn_setting forest_settings[] = {
     {{"min_leaf_rows", "1", "least rows of a leaf"}, QN_SETTING_INT64, FIELD(min_leaf_rows), 1, 1e15, NULL},
     {{"column_fraction", "0",
       "share of the columns that a split chooses among; 0: the square root of their "
-      "number for classes, a third of them for numbers"},
+      "number for classes, all of them for numbers"},
      QN_SETTING_FLOAT64,
      FIELD(column_fraction),
      0,

@@ -57,17 +57,13 @@ void qn_mlp_net_point(qn_mlp_net *net, const float *parameters) {
 
 void qn_mlp_net_start(const qn_mlp_net *net, uint64_t seed, float *parameters) {
   for (int l = 0; l < net->n_layers; l++) {
-    const bool is_relu = net->activation == QN_RELU && l + 1 < net->n_layers;
-    const int64_t n_weights = net->widths[l] * net->widths[l + 1];
-    const double fan = is_relu ? (double)net->widths[l] : (double)(net->widths[l] + net->widths[l + 1]);
-    const double bound = sqrt(6 / fan);
+    const double bound = sqrt(6 / (double)(net->widths[l] + net->widths[l + 1]));
     const uint64_t key = qn_hash_combine(qn_hash_mix(seed), (uint64_t)l);
-    float *weights = parameters + qn_mlp_layer_start(net, l);
-    for (int64_t i = 0; i < n_weights; i++) {
+    float *own = parameters + qn_mlp_layer_start(net, l);
+    for (int64_t i = 0; i < qn_mlp_layer_size(net, l); i++) {
       const double number = qn_hash_to_unit(qn_hash_combine(key, (uint64_t)i));
-      weights[i] = (float)(bound * (2 * number - 1));
+      own[i] = (float)(bound * (2 * number - 1));
     }
-    memset(weights + n_weights, 0, (size_t)net->widths[l + 1] * sizeof *weights);
   }
 }
 

@@ -27,8 +27,9 @@ static inline int64_t qn_mlp_layer_size(const qn_mlp_net *net, int layer) {
 int64_t qn_mlp_layer_start(const qn_mlp_net *net, int layer);
 /// Lets the net take its weights from a vector of parameters.
 void qn_mlp_net_point(qn_mlp_net *net, const float *parameters);
-/// First parameters: uniform weights of the variance that He et al., 2015 (relu) or Glorot and Bengio, 2010
-/// (tanh, and the output layer) give, drawn from the seed by number; biases 0.
+/// First parameters, drawn from the seed by number: weights and biases of a layer uniform within the bound of
+/// Glorot and Bengio, 2010, as scikit-learn has them. (The larger one of He et al., 2015, for relu begins
+/// with outputs so large that the first epoch goes into undoing them.)
 void qn_mlp_net_start(const qn_mlp_net *net, uint64_t seed, float *parameters);
 /// As arrays "weights_0", "bias_0", ... of a model, and back: then the net points into the arrays.
 qn_status qn_mlp_net_put(const qn_mlp_net *net, qn_arrays *arrays, qn_error *err);

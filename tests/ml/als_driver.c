@@ -22,7 +22,9 @@ static void apply(qn_job *job, qn_model *model, const char *schema) {
   }
 }
 
-int main(int argc, char **argv) {
+int als_driver_main(int argc, char **argv);
+
+int als_driver_main(int argc, char **argv) {
   static const qn_option options[] = {
       {.name = "schema",
        .argument = "TEXT",

@@ -7,15 +7,15 @@ import sys
 
 import numpy as np
 
-from training_kit import (RANKS, SINGLE_THREAD, Skipped, Training, evaluate, expect_same_bytes, make_ratings, messages, read_model,
+from training_kit import (RANKS, SINGLE_THREAD, Skipped, Training, command, evaluate, expect_same_bytes, make_ratings, messages, read_model,
                           run, run_tests, succeeds, wait_for, write)
 
 OFFSET_PRIOR = 5
 
 
 def als(n_ranks, output, *arguments, **named):
-    return run(n_ranks, "tests/als_driver", "--output", output, *arguments,
-               *[text for name, value in named.items() for text in (f"--{name}", str(value))], env=SINGLE_THREAD)
+    return command(n_ranks, "als_driver", "--output", output, *arguments,
+                   *[text for name, value in named.items() for text in (f"--{name}", str(value))])
 
 
 def write_ratings(path, user, item, rating=None):
@@ -169,7 +169,7 @@ def pairs_that_come_twice_are_one(folder):
 
 
 def planted_taste_is_found(folder):
-    succeeds(run(2, "bin/quern", "generate", "movies", "--events", "1000000", "--users", "1000", "--titles", "1000",
+    succeeds(run(2, "bin/quern", "generate", "movies", "--events", "300000", "--users", "400", "--titles", "400",
                  "--noise", "0.5", "--unrounded", "--output", os.path.join(folder, "made")))
     table = np.loadtxt(os.path.join(folder, "made", "ratings.csv"), delimiter=",", skiprows=1)
     pair = table[:, 0].astype(int) * 2000 + table[:, 1].astype(int)  # some come more than once
@@ -239,7 +239,7 @@ class Interrupted(Training):
 def training_goes_on_from_a_checkpoint(folder):
     data = make_ratings(6000, 150, 80)
     path = write_ratings(os.path.join(folder, "r.csv"), data.columns["user"], data.columns["item"], data.y)
-    arguments = ["--train", path, "--options", "k=12 max_iterations=3000"]
+    arguments = ["--train", path, "--options", "k=12 max_iterations=600"]
     kept = os.path.join(folder, "state.h5")
     started = Interrupted(2, os.path.join(folder, "killed"), [*arguments, "--checkpoint", kept])
     assert wait_for(lambda: os.path.exists(kept)), "there is no checkpoint"

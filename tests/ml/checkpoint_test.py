@@ -14,16 +14,16 @@ N_ROWS = 3000
 CLASSES = texts_of(make_classes(N_ROWS, 12, 3))
 # name of a case in estimator_cases -> rows and options with so many steps that they can be interrupted
 LONG = {
-    "linear lbfgs": (make_numbers(N_ROWS, 40), {"solver": "lbfgs", "tolerance": 0, "max_iterations": 150}),
-    "logistic": (CLASSES, {"l2": 1e-9, "tolerance": 0, "max_iterations": 150}),
-    "logistic mini_batch": (CLASSES, {"solver": "mini_batch", "max_iterations": 100, "batch_rows": 64}),
-    "svm": (CLASSES, {"l2": 1e-9, "tolerance": 0, "max_iterations": 150}),
-    "kmeans": (without_label(make_clusters(20000, 8, 30, distance=0.5)), {"k": 40, "max_iterations": 150, "tolerance": 0}),
-    "mixture": (without_label(make_clusters(N_ROWS, 6, 5, distance=1)), {"k": 5, "max_iterations": 100, "tolerance": 0}),
-    "gbdt": (CLASSES, {"n_trees": 100}),
+    "linear lbfgs": (make_numbers(N_ROWS, 40), {"solver": "lbfgs", "tolerance": 0, "max_iterations": 80}),
+    "logistic": (CLASSES, {"l2": 1e-9, "tolerance": 0, "max_iterations": 80}),
+    "logistic mini_batch": (CLASSES, {"solver": "mini_batch", "max_iterations": 50, "batch_rows": 64}),
+    "svm": (CLASSES, {"l2": 1e-9, "tolerance": 0, "max_iterations": 80}),
+    "kmeans": (without_label(make_clusters(20000, 8, 30, distance=0.5)), {"k": 40, "max_iterations": 60, "tolerance": 0}),
+    "mixture": (without_label(make_clusters(N_ROWS, 6, 5, distance=1)), {"k": 5, "max_iterations": 60, "tolerance": 0}),
+    "gbdt": (CLASSES, {"n_trees": 50}),
     "forest": (CLASSES, {"n_trees": 60}),
-    "mlp": (CLASSES, {"layers": "32", "max_epochs": 80, "batch_rows": 64}),
-    "als": (make_ratings(20000, 300, 200), {"features": "user, item", "k": 16, "max_iterations": 100}),
+    "mlp": (CLASSES, {"layers": "32", "max_epochs": 40, "batch_rows": 64}),
+    "als": (make_ratings(20000, 300, 200), {"features": "user, item", "k": 16, "max_iterations": 60}),
 }
 
 

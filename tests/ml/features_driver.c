@@ -158,7 +158,9 @@ done:
   return status;
 }
 
-int main(int argc, char **argv) {
+int features_driver_main(int argc, char **argv);
+
+int features_driver_main(int argc, char **argv) {
   const qn_job_about about = {.name = "features_driver",
                               .summary = "Prints the numbers that feature steps make",
                               .arguments = "FILE...",

@@ -3,22 +3,17 @@
 import gzip
 import os
 import struct
-import subprocess
 import sys
 
 import numpy as np
 
-from training_kit import BUILD, MPIRUN, RANKS, run_tests, shared_data, write
-
-MPI_START = [MPIRUN] if isinstance(MPIRUN, str) else list(MPIRUN)
-DRIVER = os.path.join(BUILD, "tests", "features_driver")
-
+from training_kit import RANKS, command, run_tests, shared_data, write
 
 def drive(folder, path, features=None, n_ranks=1, *more):
-    arguments = [*MPI_START, "-n", str(n_ranks), DRIVER, "--quiet", "--output", os.path.join(folder, "out"), *more]
+    arguments = ["features_driver", "--quiet", "--output", os.path.join(folder, "out"), *more]
     if features is not None:
         arguments += ["--features", features]
-    return subprocess.run(arguments + [path], capture_output=True, text=True, timeout=100, check=False)
+    return command(n_ranks, *arguments, path, timeout=100)
 
 
 def numbers(folder, path, features=None, n_ranks=1, *more):

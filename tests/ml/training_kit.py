@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of training share: sets to learn from (real ones where they are at hand, else made here), writing them
 for the command, running `quern train`, `predict` and `evaluate`, and reading and comparing what these leave behind."""
+import atexit
 import csv
 import gzip
 import json
 import math
 import os
 import re
+import select
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -273,10 +277,83 @@ def options_as_arguments(options):
     return arguments
 
 
+class CommandServer:
+    """tests/command_driver on so many ranks, which takes one command after the other: no start of mpirun for each."""
+
+    running = {}  # by number of ranks
+
+    def __init__(self, n_ranks):
+        self.n_ranks, self.number = n_ranks, 0
+        self.folder = tempfile.mkdtemp()
+        self.path = os.path.join(self.folder, "commands")
+        for name in (*range(n_ranks), "done"):
+            os.mkfifo(f"{self.path}.{name}")
+        self.done = os.open(f"{self.path}.done", os.O_RDWR)
+        self.complaints = open(f"{self.path}.log", "w+", encoding="utf-8")
+        self.process = subprocess.Popen([MPIRUN, "-n", str(n_ranks), os.path.join(BUILD, "tests", "command_driver"), self.path],
+                                        env={**os.environ, **SINGLE_THREAD}, stdin=subprocess.DEVNULL, stdout=self.complaints,
+                                        stderr=self.complaints, start_new_session=True)
+        # both ways, so that opening does not wait for a reader; the driver gets the end of the file when this process ends
+        self.lines = [os.open(f"{self.path}.{rank}", os.O_RDWR) for rank in range(n_ranks)]
+        CommandServer.running[n_ranks] = self
+
+    def run(self, arguments, folder, timeout):
+        self.number += 1
+        line = "\t".join([str(self.number), folder or os.getcwd(), *arguments]) + "\n"
+        for pipe in self.lines:
+            os.write(pipe, line.encode())
+        code = self.wait(timeout)
+        texts = []
+        for what in ("out", "err"):
+            with open(f"{self.path}.{self.number}.{what}", encoding="utf-8", errors="replace") as file:
+                texts.append(file.read())
+        return subprocess.CompletedProcess(arguments, code, *texts)
+
+    def wait(self, timeout):
+        limit, text = time.monotonic() + timeout, b""
+        while not text.endswith(b"\n"):
+            if select.select([self.done], [], [], 0.2)[0]:
+                text += os.read(self.done, 100)
+            elif self.process.poll() is not None or time.monotonic() > limit:
+                is_dead = self.process.poll() is not None
+                self.end()
+                self.complaints.seek(0)
+                raise AssertionError(f"{'died' if is_dead else 'hangs'}: {self.complaints.read()[-2000:]}")
+        return int(text)
+
+    def end(self):
+        CommandServer.running.pop(self.n_ranks, None)
+        for pipe in (*self.lines, self.done):
+            os.close(pipe)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        shutil.rmtree(self.folder)
+
+
+@atexit.register
+def end_servers():
+    for server in list(CommandServer.running.values()):
+        server.end()
+
+
+SERVED = {"train", "predict", "evaluate", "search", "export-onnx", "als_driver", "features_driver"}
+
+
+def command(n_ranks, *arguments, folder=None, timeout=120):
+    """A command of the driver on that many ranks, one thread each; as if it were a finished process."""
+    server = CommandServer.running.get(n_ranks) or CommandServer(n_ranks)
+    return server.run([str(argument) for argument in arguments], folder, timeout)
+
+
 def quern(n_ranks, *arguments, folder=None, timeout=120):
-    """`quern ARGUMENTS` on that many ranks, one thread each; the finished process."""
-    return run(n_ranks, "bin/quern", *[str(argument) for argument in arguments], folder=folder, env=SINGLE_THREAD,
-               timeout=timeout)
+    """`quern ARGUMENTS`, as a program of its own where that is not one of training."""
+    texts = [str(argument) for argument in arguments]
+    if texts[0] in SERVED and "--help" not in texts and len(texts) > 2:
+        return command(n_ranks, *texts, folder=folder, timeout=timeout)
+    return run(n_ranks, "bin/quern", *texts, folder=folder, env=SINGLE_THREAD, timeout=timeout)
 
 
 def try_train(folder, estimator, data, label=None, n_ranks=2, out="model.h5", **options):
