@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/files.h"
+#include "record/run_json.h"
 #include "report/shorten.h"
 
 enum { LARGEST_FILE = 256 << 20, LARGEST_TEXT = 1700000, MOST_THINGS = 4000, FEWEST_THINGS = 4 };
@@ -160,6 +161,20 @@ done:
   return status;
 }
 
+// Is the process of the last attempt alive? Said only where this host can know.
+static void look_at_process(json_t *data) {
+  qn_process process = {0};
+  const json_t *attempt = qn_run_last_attempt(json_object_get(data, "run"));
+
+  if (attempt != NULL) {
+    qn_run_get_process(attempt, &process);
+    const qn_process_state state = qn_process_look(&process);
+    if (process.pid > 0 && state != QN_PROCESS_ELSEWHERE) {
+      json_object_set_new(data, "is_alive", json_boolean(state == QN_PROCESS_ALIVE));
+    }
+  }
+}
+
 static qn_status read_all(json_t *data, const char *folder, qn_error *err) {
   qn_status status = QN_OK;
   char now[32];
@@ -180,6 +195,7 @@ static qn_status read_all(json_t *data, const char *folder, qn_error *err) {
                          : "%s is not the folder of a run: it has no run.json%s",
              folder, why != NULL ? why : "");
   json_object_set_new(data, "run", run);
+  look_at_process(data);
   json_object_set_new(data, "plan", read_json(data, folder, "plan.json"));
   json_object_set_new(data, "record", read_json(data, folder, "record.json"));
   json_object_set_new(data, "earlier", read_earlier(data, folder));

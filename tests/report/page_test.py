@@ -62,7 +62,7 @@ def whole_run_shows_all_its_parts(folder):
     texts = page.run("return [...document.querySelectorAll('.chart svg text')].map((node) => node.textContent)")
     for wanted in ("Drama", "Comedy", "War", "Mon", "ann", "bob", "rank 3", "Process"):
         assert wanted in texts, (wanted, sorted(set(texts)))
-    assert page.count("#results table tbody tr") == 12 and "The first 100 rows of 5,000" in page.text("#results")
+    assert page.count("#results table tbody tr") == 20 and "The first 100 rows of 5,000" in page.text("#results")
     assert page.count("#actions .plan .node") == len(runs.NODES) and page.count("#actions .plan path.edge") == len(runs.NODES) - 1
     assert "uneven 3.00" in page.text("#operators") and page.count("#operators .badge.warn") > 0
     settings = page.text("#settings")

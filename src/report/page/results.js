@@ -197,7 +197,7 @@ function chartCard(result) {
 function tableCard(result) {
   return element("div", { class: "card result-table wide" }, element("h3", null, result.title),
     [result.note, shownNote(result)].filter(Boolean).map((note) => element("p", { class: "note" }, note)),
-    listOf(result.rows).length === 0 ? element("p", { class: "note" }, "There are no rows.") : resultTable(result, 12));
+    listOf(result.rows).length === 0 ? element("p", { class: "note" }, "There are no rows.") : resultTable(result, 20));
 }
 
 function numberCard(result) {

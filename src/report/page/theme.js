@@ -70,6 +70,8 @@ function drawChart(entry) {
   }
   entry.chart.resize();
   entry.chart.setOption({ ...chartBase(), ...option.chart }, { notMerge: true });
+  // So that the style for print can make it larger or smaller.
+  entry.node.querySelector("svg")?.setAttribute("viewBox", `0 0 ${entry.chart.getWidth()} ${entry.chart.getHeight()}`);
 }
 
 /** A place for a chart. `option` makes { height, chart } anew, in the colours of the time, for the place's width. */
