@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/io_account.h"
 
 // One system call moves at most 2 GiB.
 enum { MOST_BYTES_A_CALL = 1 << 30 };
@@ -23,6 +24,7 @@ static size_t bytes_of_call(int64_t left) {
 
 qn_status qn_file_read_at(int fd, const char *path, void *data, int64_t size, int64_t offset, qn_error *err) {
   int64_t n_read = 0;
+  const int64_t start = qn_clock_ns();
   while (n_read < size) {
     const ssize_t n = pread(fd, (char *)data + n_read, bytes_of_call(size - n_read), offset + n_read);
     if (n < 0 && errno == EINTR) {
@@ -40,12 +42,14 @@ qn_status qn_file_read_at(int fd, const char *path, void *data, int64_t size, in
     }
     n_read += n;
   }
+  qn_io_count_read(size, start);
   return QN_OK;
 }
 
 qn_status qn_file_write_at(int fd, const char *path, const void *data, int64_t size, int64_t offset,
                            qn_error *err) {
   int64_t n_written = 0;
+  const int64_t start = qn_clock_ns();
   while (n_written < size) {
     const ssize_t n =
         pwrite(fd, (const char *)data + n_written, bytes_of_call(size - n_written), offset + n_written);
@@ -58,6 +62,7 @@ qn_status qn_file_write_at(int fd, const char *path, const void *data, int64_t s
     }
     n_written += n;
   }
+  qn_io_count_written(size, start);
   return QN_OK;
 }
 
@@ -125,15 +130,18 @@ done:
 
 qn_status qn_file_publish(const char *from, const char *to, qn_error *err) {
   qn_status status = QN_OK;
+  const int64_t start = qn_clock_ns();
   QN_TRY(sync_path(from, 0, err));
   QN_REQUIRE(rename(from, to) == 0, err, QN_ERR_IO, "renaming %s to %s: %s", from, to, strerror(errno));
   QN_TRY(sync_parent(to, err));
 
 done:
+  qn_io_count_written(0, start);
   return status;
 }
 
-qn_status qn_file_write_atomic(const char *path, const void *data, int64_t size, qn_error *err) {
+static qn_status write_whole(const char *path, const void *data, int64_t size, bool is_flushed,
+                             qn_error *err) {
   qn_status status = QN_OK;
   int fd = -1;
   qn_buffer draft = {0};
@@ -149,7 +157,11 @@ qn_status qn_file_write_atomic(const char *path, const void *data, int64_t size,
   const bool is_closed = close(fd) == 0;
   fd = -1;
   QN_REQUIRE(is_closed, err, QN_ERR_IO, "%s: %s", path, strerror(errno));
-  QN_TRY(qn_file_publish(name, path, err));
+  if (is_flushed) {
+    QN_TRY(qn_file_publish(name, path, err));
+  } else {
+    QN_REQUIRE(rename(name, path) == 0, err, QN_ERR_IO, "renaming %s to %s: %s", name, path, strerror(errno));
+  }
   name = NULL;
 
 done:
@@ -161,6 +173,14 @@ done:
   }
   qn_buffer_release(&draft);
   return status;
+}
+
+qn_status qn_file_write_atomic(const char *path, const void *data, int64_t size, qn_error *err) {
+  return write_whole(path, data, size, true, err);
+}
+
+qn_status qn_file_replace(const char *path, const void *data, int64_t size, qn_error *err) {
+  return write_whole(path, data, size, false, err);
 }
 
 static qn_status make_one_folder(const char *path, qn_error *err) {

@@ -15,6 +15,9 @@ qn_status qn_file_write_at(int fd, const char *path, const void *data, int64_t s
 qn_status qn_file_read_all(const char *path, int64_t max_bytes, qn_buffer *out, qn_error *err);
 /// Writes, flushes to disk and renames: `path` appears whole or not at all.
 qn_status qn_file_write_atomic(const char *path, const void *data, int64_t size, qn_error *err);
+/// The same without the flush: readers see the old or the new, but after a crash of the machine either may be
+/// gone.
+qn_status qn_file_replace(const char *path, const void *data, int64_t size, qn_error *err);
 /// fsync of the file, and of the folder that holds it, then rename from -> to (files or folders).
 qn_status qn_file_publish(const char *from, const char *to, qn_error *err);
 /// mkdir -p

@@ -36,6 +36,13 @@ int qn_comm_node(const qn_comm *comm);
 qn_status qn_comm_share_memory(qn_comm *comm, int64_t bytes, qn_error *err);
 /// Bytes of it that are this rank's.
 int64_t qn_comm_shared_bytes(const qn_comm *comm);
+/// Nanoseconds in which this rank had nothing to do but wait for others, and bytes its exchanges have sent,
+/// since the communicator was opened; what happens in groups split from it is counted too.
+int64_t qn_comm_waited_ns(const qn_comm *comm);
+int64_t qn_comm_bytes_sent(const qn_comm *comm);
+/// Has `tick` called now and then while this rank waits in it or in a group split from it, with the time of
+/// qn_clock_ns(). It must not call the communicator. NULL: no more.
+void qn_comm_set_tick(qn_comm *comm, void (*tick)(void *ctx, int64_t now_ns), void *ctx);
 /// Name of the MPI library and its version, for the run record.
 const char *qn_comm_library(const qn_comm *comm);
 

@@ -42,6 +42,9 @@ struct qn_comm {
   qn_comm *parent; // of a group of ranks: what it was split from, which goes on while this one waits
   char library[128];
   bool heeds_stop; // of one without a parent
+  int64_t waited_ns, bytes_sent;
+  void (*tick)(void *ctx, int64_t now_ns); // or NULL
+  void *tick_ctx;
 
   int64_t epoch; // the run, counted from 1
   qn_phase phase;

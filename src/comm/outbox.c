@@ -18,6 +18,7 @@ static void count_sent(qn_exchange *exchange, int rank, const qn_parcel *parcel)
   const bool is_far = places[rank].node != places[exchange->comm->rank].node;
   exchange->counts.messages_sent++;
   exchange->counts.bytes_sent += n_bytes;
+  exchange->comm->bytes_sent += n_bytes;
   exchange->counts.bytes_shared += parcel->header.slab != 0 ? n_bytes : 0;
   exchange->counts.messages_between_nodes += is_far;
   exchange->counts.bytes_between_nodes += is_far ? n_bytes : 0;

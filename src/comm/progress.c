@@ -259,29 +259,62 @@ static void rest(qn_patience *patience) {
   nanosleep(&(struct timespec){.tv_nsec = nanoseconds}, NULL);
 }
 
+static void count_wait(qn_comm *comm, int64_t ns) {
+  for (; comm != NULL; comm = comm->parent) {
+    comm->waited_ns += ns;
+  }
+}
+
+static void tick(const qn_comm *comm, int64_t now_ns) {
+  for (; comm != NULL; comm = comm->parent) {
+    if (comm->tick != NULL) {
+      comm->tick(comm->tick_ctx, now_ns);
+    }
+  }
+}
+
+int64_t qn_comm_waited_ns(const qn_comm *comm) {
+  return comm->waited_ns;
+}
+
+int64_t qn_comm_bytes_sent(const qn_comm *comm) {
+  return comm->bytes_sent;
+}
+
+void qn_comm_set_tick(qn_comm *comm, void (*tick_fn)(void *ctx, int64_t now_ns), void *ctx) {
+  comm->tick = tick_fn;
+  comm->tick_ctx = ctx;
+}
+
 qn_status qn_comm_wait(qn_comm *comm, qn_patience *patience, int64_t *wait_ns, qn_error *err) {
   const int64_t events = comm->transport.n_events;
-  const int64_t start = wait_ns != NULL ? qn_clock_ns() : 0;
+  const int64_t start = qn_clock_ns();
   const qn_status status = qn_comm_poll(comm, err);
   if (comm->transport.n_events != events) {
     patience->n_idle = 0;
   } else if (status == QN_OK) {
     rest(patience);
+    const int64_t waited = qn_clock_ns() - start;
+    count_wait(comm, waited);
     if (wait_ns != NULL) {
-      *wait_ns += qn_clock_ns() - start;
+      *wait_ns += waited;
     }
   }
+  tick(comm, start);
   return status;
 }
 
 qn_status qn_comm_wait_quietly(qn_comm *comm, qn_patience *patience, qn_error *err) {
   const int64_t events = comm->transport.n_events;
+  const int64_t start = qn_clock_ns();
   const qn_status status = qn_comm_receive(comm, err);
   receive_for_parents(comm);
   if (comm->transport.n_events != events) {
     patience->n_idle = 0;
   } else if (status == QN_OK) {
     rest(patience);
+    count_wait(comm, qn_clock_ns() - start);
   }
+  tick(comm, start);
   return status;
 }

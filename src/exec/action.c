@@ -19,7 +19,6 @@ const char *qn_action_name(qn_action_kind kind) {
 void qn_action_begin(qn_job *job, qn_action_kind kind, const qn_dataset *dataset, const char *what) {
   qn_action *action = &job->action;
 
-  (void)dataset;
   if (action->depth++ > 0) {
     return;
   }
@@ -28,6 +27,8 @@ void qn_action_begin(qn_job *job, qn_action_kind kind, const qn_dataset *dataset
   action->start_ns = qn_clock_ns();
   snprintf(action->what, sizeof action->what, "%s%s%s", qn_action_name(kind), what[0] != '\0' ? " " : "",
            what);
+  job->progress.step = job->progress.n_steps = 0;
+  qn_note_action(job, dataset);
 }
 
 qn_status qn_action_end(qn_job *job, qn_status status) {

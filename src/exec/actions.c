@@ -69,7 +69,7 @@ QN_API qn_dataset *qn_stage(qn_dataset *in, const char *path) {
     const qn_status status = qn_job_check(in->plan->job, &err);
     return qn_plan_finish(qn_plan_node(in->plan, QN_NODE_SOURCE, NULL, NULL, path), status, &err);
   }
-  return qn_read_stage(in->plan->job, path);
+  return qn_read_own_stage(in->plan->job, path);
 }
 
 QN_API qn_status qn_count(qn_dataset *dataset, int64_t *n_rows) {
@@ -99,6 +99,7 @@ static qn_status show(qn_dataset *dataset, int64_t n_rows) {
   QN_TRY(qn_collect(qn_limit(dataset, n_rows), &batch));
   if (qn_comm_rank(dataset->plan->job->comm) == 0) {
     QN_TRY(qn_batch_print(batch, n_rows, &text, &err));
+    qn_progress_clear(dataset->plan->job);
     fwrite(text.data, 1, (size_t)text.size, stdout);
     fflush(stdout);
   }

@@ -130,7 +130,7 @@ static qn_status build_cache(qn_run *run, const qn_dataset *node, qn_op *next, q
   if (*node->cached == NULL) {
     return build_simple(run, node, qn_make_cache, qn_plan_has_order(node->inputs[0]), next, err);
   }
-  QN_TRY(qn_spool_feed_new(run, (*node->cached)->spool, &feed, err));
+  QN_TRY(qn_spool_feed_new(run, node, (*node->cached)->spool, &feed, err));
   QN_TRY(qn_run_add_pipeline_take(run, feed, next, err));
 
 done:

@@ -12,10 +12,12 @@ typedef struct item_stream {
   int64_t next, end;
 } item_stream;
 
-static qn_status open_items(qn_run *run, int64_t n_items, bool in_order, item_stream *items, qn_error *err) {
+static qn_status open_items(qn_run *run, int64_t n_items, bool in_order, qn_feed *feed, item_stream *items,
+                            qn_error *err) {
   const int64_t rank = qn_comm_rank(run->comm);
   const int64_t n_ranks = qn_comm_size(run->comm);
 
+  feed->n_splits = n_items;
   if (!in_order && n_ranks > 1) {
     return qn_claims_open(run->comm, n_items, &items->claims, err);
   }
@@ -39,15 +41,35 @@ static void close_items(item_stream *items) {
   }
 }
 
-static qn_status push_batch(qn_run *run, qn_op *first, const qn_batch *batch, qn_error *err) {
+// Pushes a batch that `feed` has made, for which qn_run_enter() has been called.
+static qn_status push_batch(qn_run *run, qn_feed *feed, qn_op *first, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
 
+  qn_run_enter(run, NULL);
+  feed->op->rows_in += batch->n_rows;
+  feed->op->batches_in++;
   if (batch->n_rows > 0) {
     QN_TRY(qn_op_push(first, batch, err));
   }
   QN_TRY(qn_comm_poll(run->comm, err));
+  qn_run_enter(run, feed->op);
 
 done:
+  return status;
+}
+
+static const qn_op_ops source_counts = {.name = "read", .state_size = sizeof(qn_op)};
+static const qn_op_ops local_counts = {.name = "rows in memory", .state_size = sizeof(qn_op)};
+static const qn_op_ops spool_counts = {.name = "read cache", .state_size = sizeof(qn_op)};
+static const qn_op_ops generate_counts = {.name = "generate", .state_size = sizeof(qn_op)};
+
+typedef qn_status (*feed_run)(qn_feed *feed, qn_op *first, qn_error *err);
+
+// What passes between the pushes is counted for the feed.
+static qn_status run_counted(qn_run *run, qn_feed *feed, feed_run run_feed, qn_op *first, qn_error *err) {
+  qn_op *outer = qn_run_enter(run, feed->op);
+  const qn_status status = run_feed(feed, first, err);
+  qn_run_enter(run, outer);
   return status;
 }
 
@@ -75,7 +97,7 @@ static qn_status run_split(source_feed *feed, int64_t split, qn_op *first, qn_er
     if (batch == NULL) {
       break;
     }
-    QN_TRY(push_batch(feed->run, first, batch, err));
+    QN_TRY(push_batch(feed->run, &feed->feed, first, batch, err));
     qn_batch_free(batch);
     batch = NULL;
   }
@@ -85,7 +107,7 @@ done:
   return status;
 }
 
-static qn_status run_source(qn_feed *base, qn_op *first, qn_error *err) {
+static qn_status run_source_counted(qn_feed *base, qn_op *first, qn_error *err) {
   qn_status status = QN_OK;
   source_feed *feed = (source_feed *)base;
   const qn_source *source = feed->node->source;
@@ -94,7 +116,7 @@ static qn_status run_source(qn_feed *base, qn_op *first, qn_error *err) {
   QN_REQUIRE(feed->reader != NULL, err, QN_ERR_MEMORY, "no memory for a reader");
   feed->reader->source = source;
   QN_TRY(source->ops->open(source, &feed->scan, feed->reader, err));
-  QN_TRY(open_items(feed->run, source->n_splits, feed->in_order, &feed->items, err));
+  QN_TRY(open_items(feed->run, source->n_splits, feed->in_order, &feed->feed, &feed->items, err));
   for (;;) {
     int64_t split = -1;
     QN_TRY(next_item(&feed->items, &split, err));
@@ -102,10 +124,15 @@ static qn_status run_source(qn_feed *base, qn_op *first, qn_error *err) {
       break;
     }
     QN_TRY(run_split(feed, split, first, err));
+    base->n_splits_done++;
   }
 
 done:
   return status;
+}
+
+static qn_status run_source(qn_feed *base, qn_op *first, qn_error *err) {
+  return run_counted(((source_feed *)base)->run, base, run_source_counted, first, err);
 }
 
 static void close_source(qn_feed *base) {
@@ -124,7 +151,7 @@ qn_status qn_source_feed_new(qn_run *run, const qn_dataset *node, bool in_order,
   source_feed *feed = qn_arena_alloc(&run->arena, sizeof *feed);
 
   QN_REQUIRE(feed != NULL, err, QN_ERR_MEMORY, "no memory for a feed");
-  feed->feed = (qn_feed){.run = run_source, .close = close_source};
+  feed->feed = (qn_feed){.run = run_source, .close = close_source, .counts_as = &source_counts, .node = node};
   feed->run = run;
   feed->node = node;
   feed->in_order = in_order;
@@ -149,7 +176,7 @@ typedef struct local_feed {
   qn_spool *spool;
 } local_feed;
 
-static qn_status run_local(qn_feed *base, qn_op *first, qn_error *err) {
+static qn_status run_local_counted(qn_feed *base, qn_op *first, qn_error *err) {
   qn_status status = QN_OK;
   local_feed *feed = (local_feed *)base;
   qn_batch *piece = NULL;
@@ -159,7 +186,7 @@ static qn_status run_local(qn_feed *base, qn_op *first, qn_error *err) {
     for (int64_t row = 0; row < batch->n_rows; row += QN_BATCH_ROWS) {
       const int64_t left = batch->n_rows - row;
       QN_TRY(qn_batch_slice(batch, row, left < QN_BATCH_ROWS ? left : QN_BATCH_ROWS, &piece, err));
-      QN_TRY(push_batch(feed->run, first, piece, err));
+      QN_TRY(push_batch(feed->run, base, first, piece, err));
       qn_batch_free(piece);
       piece = NULL;
     }
@@ -170,7 +197,11 @@ done:
   return status;
 }
 
-static qn_status run_spool(qn_feed *base, qn_op *first, qn_error *err) {
+static qn_status run_local(qn_feed *base, qn_op *first, qn_error *err) {
+  return run_counted(((local_feed *)base)->run, base, run_local_counted, first, err);
+}
+
+static qn_status run_spool_counted(qn_feed *base, qn_op *first, qn_error *err) {
   qn_status status = QN_OK;
   local_feed *feed = (local_feed *)base;
   qn_batch *batch = NULL;
@@ -181,7 +212,7 @@ static qn_status run_spool(qn_feed *base, qn_op *first, qn_error *err) {
     if (batch == NULL) {
       break;
     }
-    QN_TRY(push_batch(feed->run, first, batch, err));
+    QN_TRY(push_batch(feed->run, base, first, batch, err));
     qn_batch_free(batch);
     batch = NULL;
   }
@@ -189,6 +220,10 @@ static qn_status run_spool(qn_feed *base, qn_op *first, qn_error *err) {
 done:
   qn_batch_free(batch);
   return status;
+}
+
+static qn_status run_spool(qn_feed *base, qn_op *first, qn_error *err) {
+  return run_counted(((local_feed *)base)->run, base, run_spool_counted, first, err);
 }
 
 static void close_nothing(qn_feed *base) {
@@ -211,7 +246,9 @@ qn_status qn_local_feed_new(qn_run *run, const qn_dataset *node, qn_feed **out, 
   qn_status status = QN_OK;
   local_feed *feed = NULL;
 
-  QN_TRY(new_local(run, &(qn_feed){.run = run_local, .close = close_nothing}, &feed, err));
+  QN_TRY(new_local(
+      run, &(qn_feed){.run = run_local, .close = close_nothing, .counts_as = &local_counts, .node = node},
+      &feed, err));
   feed->node = node;
   *out = &feed->feed;
 
@@ -219,11 +256,14 @@ done:
   return status;
 }
 
-qn_status qn_spool_feed_new(qn_run *run, qn_spool *spool, qn_feed **out, qn_error *err) {
+qn_status qn_spool_feed_new(qn_run *run, const qn_dataset *node, qn_spool *spool, qn_feed **out,
+                            qn_error *err) {
   qn_status status = QN_OK;
   local_feed *feed = NULL;
 
-  QN_TRY(new_local(run, &(qn_feed){.run = run_spool, .close = close_nothing}, &feed, err));
+  QN_TRY(new_local(
+      run, &(qn_feed){.run = run_spool, .close = close_nothing, .counts_as = &spool_counts, .node = node},
+      &feed, err));
   feed->spool = spool;
   *out = &feed->feed;
 
@@ -247,11 +287,11 @@ typedef struct generate_feed {
 } generate_feed;
 
 static qn_status push_generated(void *ctx, qn_batch *batch, qn_error *err) {
-  const generate_feed *feed = ctx;
-  return push_batch(feed->run, feed->first, batch, err);
+  generate_feed *feed = ctx;
+  return push_batch(feed->run, &feed->feed, feed->first, batch, err);
 }
 
-static qn_status run_generate(qn_feed *base, qn_op *first, qn_error *err) {
+static qn_status run_generate_counted(qn_feed *base, qn_op *first, qn_error *err) {
   qn_status status = QN_OK;
   generate_feed *feed = (generate_feed *)base;
   const qn_dataset *node = feed->node;
@@ -260,7 +300,7 @@ static qn_status run_generate(qn_feed *base, qn_op *first, qn_error *err) {
   feed->first = first;
   QN_TRY(qn_appender_new(node->schema, &feed->appender, err));
   qn_appender_set_sink(feed->appender, push_generated, feed);
-  QN_TRY(open_items(feed->run, n_items, feed->in_order, &feed->items, err));
+  QN_TRY(open_items(feed->run, n_items, feed->in_order, &feed->feed, &feed->items, err));
   for (;;) {
     int64_t item = -1;
     QN_TRY(next_item(&feed->items, &item, err));
@@ -274,10 +314,15 @@ static qn_status run_generate(qn_feed *base, qn_op *first, qn_error *err) {
     QN_REQUIRE(made == QN_OK, err, QN_ERR_CALLBACK, "generate: the callback failed for rows %lld to %lld: %s",
                (long long)row, (long long)(row + n_rows - 1), qn_status_text(made));
     QN_TRY(qn_appender_flush(feed->appender, err));
+    base->n_splits_done++;
   }
 
 done:
   return status;
+}
+
+static qn_status run_generate(qn_feed *base, qn_op *first, qn_error *err) {
+  return run_counted(((generate_feed *)base)->run, base, run_generate_counted, first, err);
 }
 
 static void close_generate(qn_feed *base) {
@@ -294,7 +339,8 @@ qn_status qn_generate_feed_new(qn_run *run, const qn_dataset *node, bool in_orde
   generate_feed *feed = qn_arena_alloc(&run->arena, sizeof *feed);
 
   QN_REQUIRE(feed != NULL, err, QN_ERR_MEMORY, "no memory for a feed");
-  feed->feed = (qn_feed){.run = run_generate, .close = close_generate};
+  feed->feed =
+      (qn_feed){.run = run_generate, .close = close_generate, .counts_as = &generate_counts, .node = node};
   feed->run = run;
   feed->node = node;
   feed->in_order = in_order;

@@ -13,4 +13,5 @@ qn_status qn_local_feed_new(qn_run *run, const qn_dataset *node, qn_feed **out, 
 qn_status qn_generate_feed_new(qn_run *run, const qn_dataset *node, bool in_order, qn_feed **out,
                                qn_error *err);
 /// The rows of a spool, which stays the caller's.
-qn_status qn_spool_feed_new(qn_run *run, qn_spool *spool, qn_feed **out, qn_error *err);
+qn_status qn_spool_feed_new(qn_run *run, const qn_dataset *node, qn_spool *spool, qn_feed **out,
+                            qn_error *err);

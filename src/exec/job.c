@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/stop.h"
 #include "exec/budget.h"
@@ -175,6 +176,7 @@ static qn_status open_run_folder(qn_job *job, int argc, char **argv, qn_error *e
   if (why_not.message[0] != '\0') {
     qn_job_tell(job, "%s: this run leaves no folder: %s\n", job->name, why_not.message);
   } else if (job->run_folder != NULL) {
+    qn_note_machine(job);
     const bool is_resumed = qn_run_folder_attempt(job->run_folder) > 1;
     qn_job_tell(job, "%s: %s %s\n", job->name, is_resumed ? "goes on in" : "run folder",
                 qn_run_folder_path(job->run_folder));
@@ -215,6 +217,10 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
     status = open_run_folder(job, argc, argv, &err);
   }
   qn_comm_heed_stop(job->comm, true);
+  if (status == QN_OK) {
+    job->record.origin_ns = qn_clock_ns();
+    qn_progress_start(job);
+  }
   if (status != QN_OK) {
     job->exit_code = status == QN_ERR_ARG ? 2 : 1;
     qn_job_keep_error(job, status, &err);
@@ -249,13 +255,17 @@ static void report_rejects(const qn_job *job) {
   }
 }
 
+static const char *state_text(qn_status status) {
+  return status == QN_OK ? "done" : status == QN_ERR_INTERRUPTED ? "stopped" : "failed";
+}
+
 // How it ended; a folder that cannot be written any more does not make a job fail.
 static void end_run_folder(qn_job *job, qn_status status, int exit_code, const qn_error *err) {
   qn_error why_not = {0};
   const char *message = status == QN_OK ? NULL : err->message;
-  const char *ends = status == QN_OK ? "done" : status == QN_ERR_INTERRUPTED ? "stopped" : "failed";
 
-  if (qn_run_folder_end(job->run_folder, ends, exit_code, message, &why_not) != QN_OK) {
+  qn_notes_write(job, true);
+  if (qn_run_folder_end(job->run_folder, state_text(status), exit_code, message, &why_not) != QN_OK) {
     qn_job_tell(job, "%s: the end of this run is not in its folder: %s\n", job->name, why_not.message);
   }
   qn_run_folder_free(job->run_folder);
@@ -266,6 +276,7 @@ QN_API int qn_job_close(qn_job *job) {
   qn_status status = qn_job_check(job, &err);
   int exit_code = 0;
 
+  qn_progress_clear(job);
   qn_comm_heed_stop(job->comm, false); // what is done is done
   if (status == QN_OK) {               // what only this rank knows of
     status = job->pending;
@@ -295,8 +306,11 @@ QN_API int qn_job_close(qn_job *job) {
     report_rejects(job);
   }
   fflush(stdout);
+  qn_progress_end(job, state_text(status));
   end_run_folder(job, status, exit_code, &err);
   free_owned(job);
+  qn_record_release(&job->record);
+  qn_notes_release(&job->notes);
   qn_cached_free_all(&job->plan);
   qn_rejects_free(job->rejects);
   qn_plan_release(&job->plan);
@@ -404,10 +418,11 @@ QN_API qn_status qn_job_fail(qn_job *job, const char *format, ...) {
   return QN_ERR_CALLBACK;
 }
 
-void qn_job_tell(const qn_job *job, const char *format, ...) {
+void qn_job_tell(qn_job *job, const char *format, ...) {
   va_list arguments;
 
   if (qn_comm_rank(job->comm) == 0 && !job->is_quiet) {
+    qn_progress_clear(job);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -420,6 +435,7 @@ QN_API void qn_job_print(qn_job *job, const char *format, ...) {
   const bool is_wanted = qn_comm_rank(job->comm) == 0 && !job->is_quiet;
 
   if (is_wanted && qn_job_check(job, NULL) == QN_OK && job->pending == QN_OK) {
+    qn_progress_clear(job);
     va_start(arguments, format);
     vfprintf(stdout, format, arguments);
     va_end(arguments);

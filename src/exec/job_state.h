@@ -7,8 +7,10 @@
 #include "base/arena.h"
 #include "comm/comm.h"
 #include "exec/action.h"
+#include "exec/job_progress.h"
 #include "exec/placement.h"
 #include "exec/record.h"
+#include "exec/run_notes.h"
 #include "plan/plan.h"
 #include "record/run_folder.h"
 
@@ -33,7 +35,9 @@ struct qn_job {
   qn_record record;
   const char *run_given;     // --run, or NULL
   qn_run_folder *run_folder; // NULL: none
-  qn_action action;          // action.number is how many there were, less one
+  qn_job_progress progress;
+  qn_run_notes notes;
+  qn_action action; // action.number is how many there were, less one
   bool is_quiet;
   bool is_help;     // --help was asked for: do nothing
   int exit_code;    // for failures before any run: 2 for wrong use
@@ -51,7 +55,15 @@ qn_status qn_job_check(const qn_job *job, qn_error *err);
 /// Local. The job frees `object` when it closes, newest first; on failure at once.
 qn_status qn_job_own_take(qn_job *job, void *object, void (*free_object)(void *object), qn_error *err);
 /// Local. A line about progress on rank 0's standard error, unless --quiet was given.
-void qn_job_tell(const qn_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void qn_job_tell(qn_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/// Collective. As qn_read_stage(), of what this job has written: it is no input.
+qn_dataset *qn_read_own_stage(qn_job *job, const char *path);
+/// Local. Tells of the job's progress if it is time.
+static inline void qn_progress_look(qn_job *job, int64_t now_ns) {
+  if (__builtin_expect(now_ns >= job->progress.due_ns, 0) && job->progress.start_ns != 0) {
+    qn_progress_tick(job, now_ns);
+  }
+}
 /// Reads argv into the job (job_options.c). Errors: QN_ERR_ARG with a hint at --help.
 qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_error *err);
 /// The text of --help.

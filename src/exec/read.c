@@ -22,6 +22,7 @@ typedef struct input_finder {
   qn_job *job;
   const char *paths;
   const char *labels; // idx; or NULL
+  bool is_own;        // stage: this job has written it
   qn_type text_type;
   const qn_csv_options *csv;
   qn_rejects *rejects;
@@ -44,6 +45,7 @@ static qn_status find_files(const input_finder *finder, qn_buffer *out, qn_error
   qn_file_list files = {0};
 
   QN_TRY(qn_file_list_resolve(finder->paths, &files, err));
+  qn_note_files(finder->job, &files);
   QN_TRY(qn_file_list_encode(&files, out, err));
 
 done:
@@ -72,6 +74,7 @@ static qn_status find_csv(const input_finder *finder, qn_buffer *out, qn_error *
   qn_buffer head = {0};
 
   QN_TRY(qn_file_list_resolve(finder->paths, &files, err));
+  qn_note_files(finder->job, &files);
   QN_TRY(qn_csv_sniff(&files, finder->csv, &format, err));
   QN_TRY(qn_file_list_encode(&files, &list, err));
   QN_TRY(qn_csv_format_encode(&format, &head, err));
@@ -121,13 +124,15 @@ done:
 }
 
 // One file of a name.
-static qn_status find_idx_file(const char *path, qn_buffer *list, qn_idx_head *head, qn_error *err) {
+static qn_status find_idx_file(qn_job *job, const char *path, qn_buffer *list, qn_idx_head *head,
+                               qn_error *err) {
   qn_status status = QN_OK;
   qn_file_list files = {0};
 
   QN_TRY(qn_file_list_resolve(path, &files, err));
   QN_REQUIRE(files.n_files == 1, err, QN_ERR_ARG, "read idx: '%s' is %lld files; one is wanted", path,
              (long long)files.n_files);
+  qn_note_files(job, &files);
   QN_TRY(qn_idx_head_read(&files.files[0], head, err));
   QN_TRY(qn_file_list_encode(&files, list, err));
 
@@ -142,9 +147,9 @@ static qn_status find_idx(const input_finder *finder, qn_buffer *out, qn_error *
   qn_buffer images = {0}, labels = {0};
   qn_idx_head heads[2] = {{0}};
 
-  QN_TRY(find_idx_file(finder->paths, &images, &heads[0], err));
+  QN_TRY(find_idx_file(finder->job, finder->paths, &images, &heads[0], err));
   if (finder->labels != NULL) {
-    QN_TRY(find_idx_file(finder->labels, &labels, &heads[1], err));
+    QN_TRY(find_idx_file(finder->job, finder->labels, &labels, &heads[1], err));
   }
   QN_TRY(qn_buffer_append(out, heads, sizeof heads, err));
   QN_TRY(put_pair(out, &images, &labels, err));
@@ -187,6 +192,9 @@ static qn_status find_stage(const input_finder *finder, qn_buffer *out, qn_error
   qn_manifest *manifest = NULL;
 
   QN_TRY(qn_manifest_open(finder->paths, &manifest, err));
+  if (!finder->is_own) {
+    qn_note_stage(finder->job, finder->paths, qn_manifest_n_bytes(manifest));
+  }
   QN_TRY(qn_manifest_encode(manifest, out, err));
 
 done:
@@ -284,5 +292,11 @@ QN_API qn_dataset *qn_read_idx(qn_job *job, const char *images, const char *labe
 
 QN_API qn_dataset *qn_read_stage(qn_job *job, const char *path) {
   const input_finder stage = {.find = find_stage, .make = make_stage, .job = job, .paths = path};
+  return read_with(&stage, "read stage");
+}
+
+qn_dataset *qn_read_own_stage(qn_job *job, const char *path) {
+  const input_finder stage = {
+      .find = find_stage, .make = make_stage, .job = job, .paths = path, .is_own = true};
   return read_with(&stage, "read stage");
 }

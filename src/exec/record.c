@@ -9,9 +9,11 @@
 #include <sys/resource.h>
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/io_account.h"
 #include "base/memory.h"
 #include "exec/job_state.h"
 #include "exec/record_totals.h"
+#include "record/energy.h"
 
 // A line of /proc/self/status in bytes; -1 if there is no such line.
 static int64_t process_bytes(const char *format) {
@@ -42,6 +44,11 @@ int64_t qn_peak_resident(void) {
 void qn_record_start(qn_record *record) {
   record->start_ns = qn_clock_ns();
   record->start_resident = process_bytes("VmRSS: %lld kB");
+  record->joules = qn_energy_now();
+}
+
+void qn_record_release(qn_record *record) {
+  qn_buffer_release(&record->spans);
 }
 
 void qn_op_note_exchange(qn_op *op, const qn_exchange *exchange) {
@@ -68,13 +75,21 @@ static qn_op_record describe(const qn_op *op, int n_ranks) {
                  [QN_COUNT_ROWS_SENT] = op->exchanged.rows_sent,
                  [QN_COUNT_BYTES_SENT] = op->exchanged.bytes_sent,
                  [QN_COUNT_MESSAGES_SENT] = op->exchanged.messages_sent,
-                 [QN_COUNT_WAIT_NS] = op->exchanged.wait_ns},
+                 [QN_COUNT_WAIT_NS] = op->exchanged.wait_ns,
+                 [QN_COUNT_ALL_WAIT_NS] = op->wait_ns,
+                 [QN_COUNT_IO_NS] = op->io_ns,
+                 [QN_COUNT_COMPUTE_NS] =
+                     op->self_ns > op->wait_ns + op->io_ns ? op->self_ns - op->wait_ns - op->io_ns : 0,
+                 [QN_COUNT_BYTES_READ] = op->bytes_read,
+                 [QN_COUNT_BYTES_WRITTEN] = op->bytes_written},
   };
 }
 
 qn_status qn_record_keep(qn_record *record, qn_arena *arena, const qn_run *run, int64_t wall_ns,
                          qn_error *err) {
   qn_status status = QN_OK;
+  const qn_action *now = &run->job->action;
+  const int64_t action = now->depth > 0 ? now->number : -1;
   qn_run_record *kept = qn_arena_alloc(arena, sizeof *kept);
   qn_op_record *ops = qn_arena_alloc(arena, (int64_t)sizeof *ops * (run->n_ops + 1));
 
@@ -85,7 +100,7 @@ qn_status qn_record_keep(qn_record *record, qn_arena *arena, const qn_run *run, 
       ops[i].note = qn_arena_string(arena, run->ops[i]->note);
     }
   }
-  *kept = (qn_run_record){.ops = ops, .n_ops = run->n_ops, .wall_ns = wall_ns};
+  *kept = (qn_run_record){.ops = ops, .n_ops = run->n_ops, .wall_ns = wall_ns, .action = action};
   *(record->last != NULL ? &record->last->next : &record->first) = kept;
   record->last = kept;
   record->n_runs++;
@@ -101,6 +116,8 @@ void qn_record_totals_release(qn_record_totals *totals) {
   qn_memory_free(totals->sum);
   qn_memory_free(totals->max);
   qn_memory_free(totals->max_rank);
+  qn_memory_free(totals->span_sizes);
+  qn_buffer_release(&totals->spans);
   qn_buffer_release(&totals->ranks);
   *totals = (qn_record_totals){0};
 }
@@ -169,14 +186,34 @@ done:
   return status;
 }
 
+static int64_t cpu_ns(void) {
+  struct rusage usage = {0};
+  getrusage(RUSAGE_SELF, &usage);
+  const int64_t us = (int64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+  return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000 + us * 1000;
+}
+
+// What this node has used meanwhile, said by its first rank.
+static double joules_since(double before, const qn_comm *comm) {
+  return qn_comm_node_rank(comm) == 0 ? qn_energy_since(before) : 0;
+}
+
 static qn_status gather_ranks(const qn_record *record, qn_comm *comm, qn_record_totals *totals,
                               qn_error *err) {
   qn_status status = QN_OK;
+  const qn_io_account io = qn_io_counted();
   const qn_rank_memory own = {.budget = qn_memory_budget(),
                               .peak_accounted = qn_memory_peak(),
                               .peak_resident = qn_peak_resident(),
                               .start_resident = record->start_resident,
-                              .spilled = qn_memory_spilled()};
+                              .spilled = qn_memory_spilled(),
+                              .bytes_read = io.bytes_read,
+                              .bytes_written = io.bytes_written,
+                              .bytes_sent = qn_comm_bytes_sent(comm),
+                              .io_ns = io.ns,
+                              .wait_ns = qn_comm_waited_ns(comm),
+                              .cpu_ns = cpu_ns(),
+                              .joules = joules_since(record->joules, comm)};
   int64_t *sizes = qn_memory_alloc(qn_comm_size(comm) * (int64_t)sizeof *sizes);
 
   QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory for the record of the job");
@@ -187,18 +224,38 @@ done:
   return status;
 }
 
+enum { MOST_RANKS_SHOWN = 64 };
+
+// At most that many ranks, evenly chosen, rank 0 among them.
+static bool is_shown(int64_t rank, int64_t n_ranks) {
+  return n_ranks <= MOST_RANKS_SHOWN || rank == 0 ||
+         rank * MOST_RANKS_SHOWN / n_ranks != (rank - 1) * MOST_RANKS_SHOWN / n_ranks;
+}
+
+static qn_status gather_spans(const qn_record *record, qn_comm *comm, qn_record_totals *totals,
+                              qn_error *err) {
+  const int64_t size = is_shown(qn_comm_rank(comm), qn_comm_size(comm)) ? record->spans.size : 0;
+
+  totals->span_sizes = qn_memory_alloc(qn_comm_size(comm) * (int64_t)sizeof *totals->span_sizes);
+  if (totals->span_sizes == NULL) {
+    return qn_fail(err, QN_ERR_MEMORY, "no memory for the record of the job");
+  }
+  return qn_comm_gather(comm, record->spans.data, size, &totals->spans, totals->span_sizes, err);
+}
+
 static qn_status bring_together(const qn_record *record, qn_comm *comm, qn_record_totals *totals,
                                 qn_error *err) {
   qn_status status = QN_OK;
   QN_TRY(count_ops(record, comm, totals, err));
   QN_TRY(reduce_values(record, comm, totals, err));
   QN_TRY(gather_ranks(record, comm, totals, err));
+  QN_TRY(gather_spans(record, comm, totals, err));
 
 done:
   return status;
 }
 
-qn_status qn_record_finish(const qn_record *record, const qn_job *job, const qn_error *error, qn_error *err) {
+qn_status qn_record_finish(const qn_record *record, qn_job *job, const qn_error *error, qn_error *err) {
   qn_status status = QN_OK;
   qn_record_totals totals = {.wall_ns = qn_clock_ns() - record->start_ns};
 
@@ -207,9 +264,7 @@ qn_status qn_record_finish(const qn_record *record, const qn_job *job, const qn_
     if (!job->is_quiet) {
       qn_record_print_notes(record, &totals, job->name, stderr);
     }
-    if (record->path != NULL) {
-      status = qn_record_write_json(record, &totals, job, error, err);
-    }
+    status = qn_record_write_json(record, &totals, job, error, err);
   }
   status = qn_comm_agree(job->comm, status, err);
 

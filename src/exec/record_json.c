@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "exec/budget.h"
 #include "exec/job_state.h"
+#include "exec/record_detail.h"
 #include "exec/record_totals.h"
 
 enum { LONGEST_TEXT = 100 }; // of a node's arguments, in a line for people
@@ -46,6 +47,13 @@ static json_t *exchange_of(const qn_record_totals *totals, int64_t at, bool *is_
   return object;
 }
 
+static json_t *time_of(const qn_record_totals *totals, int64_t at, bool *is_whole) {
+  json_t *object = json_object();
+  set(object, "sum", json_real(seconds(totals->sum[at])), is_whole);
+  set(object, "max", json_real(seconds(totals->max[at])), is_whole);
+  return object;
+}
+
 static json_t *op_json(const qn_op_record *op, const qn_record_totals *totals, int64_t at, int64_t n_ranks,
                        bool *is_whole) {
   json_t *object = json_object();
@@ -63,6 +71,11 @@ static json_t *op_json(const qn_op_record *op, const qn_record_totals *totals, i
   set(object, "batches_in", json_integer(totals->sum[at + QN_COUNT_BATCHES_IN]), is_whole);
   set(object, "bytes_spilled", spread_of(totals, at + QN_COUNT_BYTES_SPILLED, n_ranks, is_whole), is_whole);
   set(object, "n_spills", json_integer(totals->sum[at + QN_COUNT_SPILLS]), is_whole);
+  set(object, "compute_seconds", time_of(totals, at + QN_COUNT_COMPUTE_NS, is_whole), is_whole);
+  set(object, "wait_seconds", time_of(totals, at + QN_COUNT_ALL_WAIT_NS, is_whole), is_whole);
+  set(object, "io_seconds", time_of(totals, at + QN_COUNT_IO_NS, is_whole), is_whole);
+  set(object, "bytes_read", json_integer(totals->sum[at + QN_COUNT_BYTES_READ]), is_whole);
+  set(object, "bytes_written", json_integer(totals->sum[at + QN_COUNT_BYTES_WRITTEN]), is_whole);
   set(object, "self_seconds", json_real(seconds(totals->max[at + QN_COUNT_SELF_NS])), is_whole);
   if (totals->max[at + QN_COUNT_ROWS_SENT] > 0) {
     set(object, "exchange", exchange_of(totals, at, is_whole), is_whole);
@@ -83,6 +96,7 @@ static json_t *runs_json(const qn_record *record, const qn_record_totals *totals
       json_t *op = op_json(&run->ops[i], totals, at, n_ranks, is_whole);
       *is_whole = json_array_append_new(ops, op) == 0 && *is_whole;
     }
+    set(object, "action", run->action < 0 ? json_null() : json_integer(run->action), is_whole);
     set(object, "seconds", json_real(seconds(totals->max[at++])), is_whole);
     set(object, "operators", ops, is_whole);
     *is_whole = json_array_append_new(runs, object) == 0 && *is_whole;
@@ -103,18 +117,40 @@ static json_t *ranks_json(const qn_record_totals *totals, int64_t n_ranks, bool 
     set(object, "peak_resident_bytes", json_integer(memory.peak_resident), is_whole);
     set(object, "start_resident_bytes", json_integer(memory.start_resident), is_whole);
     set(object, "bytes_spilled", json_integer(memory.spilled), is_whole);
+    set(object, "bytes_read", json_integer(memory.bytes_read), is_whole);
+    set(object, "bytes_written", json_integer(memory.bytes_written), is_whole);
+    set(object, "bytes_sent", json_integer(memory.bytes_sent), is_whole);
+    set(object, "io_seconds", json_real(seconds(memory.io_ns)), is_whole);
+    set(object, "wait_seconds", json_real(seconds(memory.wait_ns)), is_whole);
+    set(object, "cpu_seconds", json_real(seconds(memory.cpu_ns)), is_whole);
     *is_whole = json_array_append_new(ranks, object) == 0 && *is_whole;
   }
   return ranks;
 }
 
-qn_status qn_record_write_json(const qn_record *record, const qn_record_totals *totals, const qn_job *job,
+// A folder that cannot be written any more does not make a job fail.
+static void write_into_folder(qn_job *job, const char *text) {
+  qn_error why_not = {0};
+  char *path = qn_run_folder_file(job->run_folder, "record.json");
+
+  if (path == NULL || qn_file_write_atomic(path, text, (int64_t)strlen(text), &why_not) != QN_OK) {
+    qn_job_tell(job, "%s: there is no record in the folder of the run: %s\n", job->name, why_not.message);
+  }
+  free(path);
+}
+
+qn_status qn_record_write_json(const qn_record *record, const qn_record_totals *totals, qn_job *job,
                                const qn_error *error, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n_ranks = qn_comm_size(job->comm);
   bool is_whole = true;
-  json_t *root = json_object();
+  json_t *root = NULL;
   char *text = NULL;
+
+  if (record->path == NULL && job->run_folder == NULL) {
+    return QN_OK;
+  }
+  root = json_object();
 
   set(root, "job", json_string(job->name), &is_whole);
   set(root, "n_ranks", json_integer(n_ranks), &is_whole);
@@ -125,9 +161,18 @@ qn_status qn_record_write_json(const qn_record *record, const qn_record_totals *
   set(root, "error", error == NULL ? json_null() : json_string(error->message), &is_whole);
   set(root, "runs", runs_json(record, totals, n_ranks, &is_whole), &is_whole);
   set(root, "ranks", ranks_json(totals, n_ranks, &is_whole), &is_whole);
+  set(root, "timeline", qn_timeline_json(record, totals, job), &is_whole);
+  set(root, "timeline_left_out", json_integer(record->n_spans_left_out), &is_whole);
+  set(root, "training", qn_training_json(record), &is_whole);
+  set(root, "totals", qn_totals_json(totals, job), &is_whole);
   text = is_whole ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
-  QN_REQUIRE(text != NULL, err, QN_ERR_MEMORY, "%s: no memory to write the record of the job", record->path);
-  QN_TRY(qn_file_write_atomic(record->path, text, (int64_t)strlen(text), err));
+  QN_REQUIRE(text != NULL, err, QN_ERR_MEMORY, "no memory to write the record of the job");
+  if (job->run_folder != NULL) {
+    write_into_folder(job, text);
+  }
+  if (record->path != NULL) {
+    QN_TRY(qn_file_write_atomic(record->path, text, (int64_t)strlen(text), err));
+  }
 
 done:
   free(text);

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "exec/job_state.h"
 #include "exec/record.h"
+#include "exec/record_spans.h"
 #include "exec/rejects.h"
 #include "exec/sinks.h"
 
@@ -49,8 +50,11 @@ done:
 }
 
 qn_status qn_run_add_pipeline_take(qn_run *run, qn_feed *feed, qn_op *first, qn_error *err) {
-  const qn_status status =
+  qn_status status =
       make_room(&run->pipelines, run->n_pipelines, &run->pipelines_capacity, sizeof *run->pipelines, err);
+  if (status == QN_OK) {
+    status = qn_op_new(run, feed->counts_as, feed->node, NULL, &feed->op, err);
+  }
   if (status != QN_OK) {
     feed->close(feed);
     return status;
@@ -62,15 +66,24 @@ qn_status qn_run_add_pipeline_take(qn_run *run, qn_feed *feed, qn_op *first, qn_
 qn_op *qn_run_enter(qn_run *run, qn_op *op) {
   qn_op *outer = run->current;
   const int64_t now = qn_clock_ns();
+  const int64_t waited = qn_comm_waited_ns(run->comm);
+  const qn_io_account io = qn_io_counted();
   if (outer != NULL) {
     outer->self_ns += now - run->entered_ns;
     outer->bytes_spilled += qn_memory_spilled() - run->entered_spilled;
     outer->n_spills += qn_memory_n_spills() - run->entered_spills;
+    outer->wait_ns += waited - run->entered_waited;
+    outer->io_ns += io.ns - run->entered_io.ns;
+    outer->bytes_read += io.bytes_read - run->entered_io.bytes_read;
+    outer->bytes_written += io.bytes_written - run->entered_io.bytes_written;
   }
+  qn_progress_look(run->job, now);
   run->current = op;
   run->entered_ns = now;
   run->entered_spilled = qn_memory_spilled();
   run->entered_spills = qn_memory_n_spills();
+  run->entered_waited = waited;
+  run->entered_io = io;
   return outer;
 }
 
@@ -88,6 +101,19 @@ static void close_run(qn_run *run) {
   qn_arena_release(&run->arena);
 }
 
+static qn_status run_pipeline(qn_run *run, const qn_pipeline *pipeline, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_span span = qn_span_start(run->job);
+
+  QN_TRY(pipeline->feed->run(pipeline->feed, pipeline->first, err));
+  QN_TRY(qn_op_finish(pipeline->first, err));
+
+done:
+  qn_span_name_pipeline(&span, pipeline);
+  qn_span_end(run->job, &span);
+  return status;
+}
+
 // The part of a run that may fail on one rank only.
 static qn_status run_here(qn_run *run, const qn_dataset *dataset, const qn_sink *sink, qn_error *err) {
   qn_status status = QN_OK;
@@ -102,12 +128,12 @@ static qn_status run_here(qn_run *run, const qn_dataset *dataset, const qn_sink 
   }
   qn_rejects_clear(job->rejects);
   QN_TRY(qn_plan_optimise(dataset, &plan, err));
+  qn_note_plan(job, plan);
   QN_TRY(sink->make(sink->ctx, run, plan, &last, err));
   QN_TRY(qn_build(run, plan, sink->in_order, last, err));
   for (int i = 0; i < run->n_pipelines; i++) {
-    qn_pipeline *pipeline = &run->pipelines[i];
-    QN_TRY(pipeline->feed->run(pipeline->feed, pipeline->first, err));
-    QN_TRY(qn_op_finish(pipeline->first, err));
+    run->pipeline = i;
+    QN_TRY(run_pipeline(run, &run->pipelines[i], err));
   }
   QN_TRY(qn_rejects_write(job->rejects, run->comm, err));
 
@@ -117,9 +143,10 @@ done:
 
 static qn_status run_once(qn_job *job, const qn_dataset *dataset, const qn_sink *sink) {
   qn_error err = {0};
-  qn_run run = {.job = job, .comm = job->comm, .scratch = job->scratch};
-  const int64_t start = qn_clock_ns();
+  qn_run run = {.job = job, .comm = job->comm, .scratch = job->scratch, .start_ns = qn_clock_ns()};
+  const int64_t start = run.start_ns;
 
+  job->progress.run = &run;
   qn_status status = qn_comm_agree(run.comm, run_here(&run, dataset, sink, &err), &err);
   if (status == QN_OK && sink->commit != NULL) {
     status = qn_comm_agree(run.comm, sink->commit(sink->ctx, &run, &err), &err);
@@ -135,6 +162,8 @@ static qn_status run_once(qn_job *job, const qn_dataset *dataset, const qn_sink 
       job->pending_error = err;
     }
   }
+  job->progress.run = NULL;
+  job->progress.n_runs++;
   close_run(&run);
   return qn_job_keep_error(job, status, &err);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/arena.h"
+#include "base/io_account.h"
 #include "column/builder.h"
 #include "comm/comm.h"
 #include "comm/exchange.h"
@@ -45,6 +46,8 @@ struct qn_op {
   int64_t rows_in, batches_in;
   int64_t self_ns; // in it, and not in the operators it calls
   int64_t bytes_spilled, n_spills;
+  int64_t wait_ns, io_ns; // of self_ns: waiting for others, reading and writing
+  int64_t bytes_read, bytes_written;
   qn_exchange_counts exchanged; // see qn_op_note_exchange() in record.h
 };
 
@@ -79,6 +82,10 @@ static inline qn_status qn_op_finish(qn_op *op, qn_error *err) {
 
 /// What a pipeline reads.
 typedef struct qn_feed {
+  const qn_op_ops *counts_as;      // its name in the record
+  const qn_dataset *node;          // that it reads
+  qn_op *op;                       // what it reads is counted here; made with the pipeline
+  int64_t n_splits, n_splits_done; // of all ranks; of this one. 0: not known
   qn_status (*run)(struct qn_feed *feed, qn_op *first, qn_error *err); // pushes all batches of this rank
   void (*close)(struct qn_feed *feed);
 } qn_feed;
@@ -94,7 +101,10 @@ struct qn_run {
   struct qn_pipeline *pipelines;
   int n_pipelines, pipelines_capacity;
   qn_op *current; // see qn_run_enter()
-  int64_t entered_ns, entered_spilled, entered_spills;
+  int64_t entered_ns, entered_spilled, entered_spills, entered_waited;
+  qn_io_account entered_io;
+  int pipeline; // that runs
+  int64_t start_ns;
 };
 typedef struct qn_pipeline {
   qn_feed *feed;

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/io_account.h"
 #include "base/memory.h"
 
 enum { PACKED_BYTES = 256 * 1024, TAIL_BYTES = 32 * 1024 };
@@ -85,9 +87,11 @@ static qn_status read_some(qn_input_window *window, void *to, int64_t size, int6
 
   *n_read = 0;
   if (asked > 0) {
+    const int64_t start = qn_clock_ns();
     do {
       got = pread(window->fd, to, (size_t)asked, window->read_offset);
     } while (got < 0 && errno == EINTR);
+    qn_io_count_read(got > 0 ? got : 0, start);
     QN_REQUIRE(got >= 0, err, QN_ERR_IO, "%s: reading at byte %" PRId64 " failed: %s", window->file->path,
                window->read_offset, strerror(errno));
     QN_REQUIRE(got > 0, err, QN_ERR_IO,

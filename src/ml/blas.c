@@ -2,7 +2,9 @@
 // Threads and speed of BLAS.
 #include "ml/blas.h"
 #include <cblas.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include "base/clock.h"
 #include "base/memory.h"
@@ -43,6 +45,14 @@ static void choose_kernels(void) {
     gotoblas = NULL;
     gotoblas_dynamic_init();
   }
+}
+
+void qn_blas_library(char *out, size_t size) {
+  const char *config = openblas_get_config(); // "OpenBLAS 0.3.21 DYNAMIC_ARCH ..."
+  const size_t name = strcspn(config, " ");
+  const size_t version = config[name] == '\0' ? 0 : 1 + strcspn(config + name + 1, " ");
+
+  snprintf(out, size, "%.*s %s", (int)(name + version), config, openblas_get_corename());
 }
 
 void qn_blas_set_threads(int n_threads) {

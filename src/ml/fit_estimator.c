@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a dataset to a model, the same way for all estimators.
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/check.h"
 #include "base/clock.h"
 #include "exec/action.h"
 #include "exec/job_state.h"
+#include "exec/record_spans.h"
 #include "ml/blas.h"
 #include "ml/estimator.h"
 #include "ml/fit_progress.h"
@@ -217,6 +219,7 @@ done:
 qn_status qn_fit_rows(qn_model *model, qn_comm *comm, const qn_training *how, qn_dataset *data,
                       const qn_rows *rows, bool is_silent, qn_error *err) {
   const int64_t start = qn_clock_ns();
+  qn_span span = qn_span_start(model->job);
   qn_fit_state fit = {.comm = comm,
                       .how = how,
                       .options = model->options,
@@ -225,9 +228,16 @@ qn_status qn_fit_rows(qn_model *model, qn_comm *comm, const qn_training *how, qn
                       .data = data,
                       .n_classes = model->classes.n};
 
+  char library[64];
+  qn_blas_library(library, sizeof library);
+  qn_note_library(model->job, "blas", library);
   qn_blas_set_threads(how->exact ? 1 : qn_placement_n_threads(&model->job->placement));
   const qn_status status = qn_comm_agree(comm, fit_rows(&fit, is_silent, err), err);
   model->fit_seconds = (double)(qn_clock_ns() - start) / 1e9;
+  if (!is_silent) {
+    snprintf(span.name, sizeof span.name, "fit %s", model->estimator->name);
+    qn_span_end(model->job, &span);
+  }
   return status;
 }
 

@@ -81,6 +81,21 @@ static void first_difference(const char *a, const char *b, char *line_a, char *l
 
 // --- life ------------------------------------------------------------------------------------------------
 
+// The number of steps that the options allow, for what is said of the time left; 0 if there is no such
+// option.
+static int64_t expected_steps(const qn_fit_state *fit) {
+  static const char *const names[] = {"max_iterations", "max_epochs", "n_trees"};
+
+  for (const qn_setting *setting = fit->model->estimator->settings; setting->info.name != NULL; setting++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+      if (setting->kind == QN_SETTING_INT64 && strcmp(setting->info.name, names[i]) == 0) {
+        return *(const int64_t *)((const char *)fit->model->options + setting->offset);
+      }
+    }
+  }
+  return 0;
+}
+
 qn_status qn_fit_progress_new(qn_fit_state *fit, bool is_silent, qn_fit_progress **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_fit_progress *progress = calloc(1, sizeof *progress);
@@ -91,6 +106,8 @@ qn_status qn_fit_progress_new(qn_fit_state *fit, bool is_silent, qn_fit_progress
                         .checkpoint = is_silent ? NULL : fit->how->checkpoint,
                         .checkpoint_steps = fit->how->checkpoint_steps > 0 ? fit->how->checkpoint_steps
                                                                            : DEFAULT_CHECKPOINT_STEPS,
+                        .n_steps = expected_steps(fit),
+                        .is_part = is_silent,
                         .report_seconds = fit->how->report_seconds > 0 ? fit->how->report_seconds : 1,
                         .reported_ns = qn_clock_ns()};
   *out = progress;
@@ -127,7 +144,22 @@ done:
 }
 
 qn_status qn_fit_progress_finish(qn_fit_state *fit, qn_error *err) {
-  return fit->progress->steps.size == 0 ? QN_OK : put_curve(fit->progress, "", &fit->model->curve, err);
+  qn_status status = QN_OK;
+  const qn_fit_progress *progress = fit->progress;
+  const int64_t n = progress->steps.size / (int64_t)sizeof(int64_t);
+
+  if (n == 0) {
+    goto done;
+  }
+  QN_TRY(put_curve(progress, "", &fit->model->curve, err));
+  if (!progress->is_part) {
+    QN_TRY(qn_record_training(fit->model->job, fit->model->estimator->name, n,
+                              (const int64_t *)progress->steps.data, (const double *)progress->losses.data,
+                              (const double *)progress->gradients.data, err));
+  }
+
+done:
+  return status;
 }
 
 // --- steps -----------------------------------------------------------------------------------------------
@@ -169,6 +201,7 @@ qn_status qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *
   QN_TRY(qn_buffer_append(&progress->steps, &report->step, sizeof report->step, err));
   QN_TRY(qn_buffer_append(&progress->losses, &report->loss, sizeof report->loss, err));
   QN_TRY(qn_buffer_append(&progress->gradients, &report->gradient_norm, sizeof report->gradient_norm, err));
+  qn_progress_step(fit->model->job, report->step, progress->n_steps, report->loss);
   progress->n_rows += report->n_rows;
   progress->flops += isnan(report->flops) ? 0 : report->flops;
   if (progress->is_silent) {

@@ -8,6 +8,8 @@
 
 typedef struct qn_fit_progress {
   bool is_silent;         // no lines: a candidate of a search
+  bool is_part;           // of a search: not in the record
+  int64_t n_steps;        // at most; 0: not known
   const char *checkpoint; // file, or NULL
   int64_t checkpoint_steps;
   double report_seconds;

@@ -61,10 +61,13 @@ done:
   return status;
 }
 
-static qn_status print_node(const qn_dataset *node, int depth, const qn_resources *resources, qn_buffer *out,
-                            qn_error *err) {
+static qn_status print_node(const qn_dataset *node, int depth, const qn_resources *resources,
+                            int64_t max_bytes, qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
 
+  if (out->size > max_bytes) {
+    return QN_OK;
+  }
   QN_TRY(qn_buffer_printf(out, err, "%*s%s", depth * 2, "", qn_node_name(node->kind)));
   if (node->text[0] != '\0') {
     QN_TRY(qn_buffer_printf(out, err, " %s", node->text));
@@ -80,7 +83,7 @@ static qn_status print_node(const qn_dataset *node, int depth, const qn_resource
   }
   QN_TRY(qn_buffer_printf(out, err, "\n"));
   for (int i = 0; i < node->n_inputs; i++) {
-    QN_TRY(print_node(node->inputs[i], depth + 1, resources, out, err));
+    QN_TRY(print_node(node->inputs[i], depth + 1, resources, max_bytes, out, err));
   }
 
 done:
@@ -88,10 +91,15 @@ done:
 }
 
 qn_status qn_plan_print(const qn_dataset *root, qn_buffer *out, qn_error *err) {
-  return print_node(root, 0, NULL, out, err);
+  return print_node(root, 0, NULL, INT64_MAX, out, err);
 }
 
 qn_status qn_plan_print_expected(const qn_dataset *root, const qn_resources *resources, qn_buffer *out,
                                  qn_error *err) {
-  return print_node(root, 0, resources, out, err);
+  return print_node(root, 0, resources, INT64_MAX, out, err);
+}
+
+qn_status qn_plan_print_up_to(const qn_dataset *root, const qn_resources *resources, int64_t max_bytes,
+                              qn_buffer *out, qn_error *err) {
+  return print_node(root, 0, resources, max_bytes, out, err);
 }

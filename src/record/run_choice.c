@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "base/check.h"
 #include "base/files.h"
+#include "record/progress_line.h"
 #include "record/run_json.h"
 #include "record/run_process.h"
 
@@ -107,6 +108,25 @@ static bool was_requeued(const json_t *attempt) {
          json_integer_value(json_object_get(slurm, "restart")) < qn_slurm_restart();
 }
 
+// Any of its ranks that is seen here: that of rank 0 may be gone while others are not yet.
+static bool has_rank_alive(const char *folder) {
+  qn_progress_line *lines = NULL;
+  int64_t n_lines = 0;
+  char *path = NULL;
+  bool is_alive = false;
+
+  if (asprintf(&path, "%s/progress", folder) >= 0 &&
+      qn_progress_read(path, &lines, &n_lines, NULL) == QN_OK) {
+    for (int64_t i = 0; i < n_lines && !is_alive; i++) {
+      is_alive = lines[i].is_there && strcmp(lines[i].state, "running") == 0 &&
+                 qn_process_look(&lines[i].process) == QN_PROCESS_ALIVE;
+    }
+  }
+  free(lines);
+  free(path);
+  return is_alive;
+}
+
 static bool is_in_use(const char *folder, const json_t *run) {
   const json_t *attempt = qn_run_last_attempt(run);
   qn_process process = {0};
@@ -116,7 +136,18 @@ static bool is_in_use(const char *folder, const json_t *run) {
   }
   qn_run_get_process(attempt, &process);
   const qn_process_state state = qn_process_look(&process);
-  return state == QN_PROCESS_ALIVE || (state == QN_PROCESS_ELSEWHERE && is_fresh(folder));
+  return state == QN_PROCESS_ALIVE || has_rank_alive(folder) ||
+         (state == QN_PROCESS_ELSEWHERE && is_fresh(folder));
+}
+
+enum { MOST_LOOKS = 100, BETWEEN_LOOKS_NS = 100000000 };
+
+// Where rank 0 is gone the launcher ends the others, within moments.
+static void await_end(const char *folder, const qn_process *first) {
+  for (int i = 0; i < MOST_LOOKS && qn_process_look(first) == QN_PROCESS_GONE && has_rank_alive(folder);
+       i++) {
+    nanosleep(&(struct timespec){.tv_nsec = BETWEEN_LOOKS_NS}, NULL);
+  }
 }
 
 static qn_status check_free(const char *folder, const json_t *run, qn_error *err) {
@@ -124,6 +155,7 @@ static qn_status check_free(const char *folder, const json_t *run, qn_error *err
   qn_process process = {0};
 
   qn_run_get_process(qn_run_last_attempt(run), &process);
+  await_end(folder, &process);
   QN_REQUIRE(!is_in_use(folder, run), err, QN_ERR_ARG,
              "%s: is the folder of a run that is going on (process %" PRId64
              " on %s); take another folder, or none: --run none",

@@ -174,6 +174,20 @@ static void close_earlier(json_t *run) {
   }
 }
 
+// The record of the attempt before stays, under another name; there is none if it was killed.
+static void keep_record(const qn_run_folder *folder, size_t attempt) {
+  char name[48];
+  snprintf(name, sizeof name, "record-%zu.json", attempt);
+  char *from = qn_run_folder_file(folder, "record.json");
+  char *to = qn_run_folder_file(folder, name);
+
+  if (from != NULL && to != NULL) {
+    rename(from, to);
+  }
+  free(from);
+  free(to);
+}
+
 static qn_status begin(qn_run_folder *folder, qn_comm *comm, const qn_run_about *about, qn_run_choice *choice,
                        const qn_buffer *places, qn_error *err) {
   qn_status status = QN_OK;
@@ -187,6 +201,7 @@ static qn_status begin(qn_run_folder *folder, qn_comm *comm, const qn_run_about 
     folder->run = choice->earlier;
     choice->earlier = NULL;
     close_earlier(folder->run);
+    keep_record(folder, json_array_size(json_object_get(folder->run, "attempts")));
     json_object_set_new(folder->run, "status", json_string("running"));
   } else {
     folder->run = qn_run_json_new(about, qn_comm_library(comm));

@@ -117,9 +117,9 @@ static json_t *options_json(const qn_run_about *about) {
 
 // What looks like a secret, and what the launcher tells its processes only.
 static bool is_kept_back(const char *name, size_t n) {
-  static const char *const parts[] = {"TOKEN",    "SECRET",   "PASSW",       "KEY",          "CREDENTIAL",
-                                      "AUTH",     "COOKIE",   "JWT",         "PRECONDITION", "MCA_orte_",
-                                      "MCA_ess_", "MCA_pmix", "MCA_initial_"};
+  static const char *const parts[] = {"TOKEN",   "SECRET",   "PASSW",       "KEY",          "CREDENTIAL",
+                                      "AUTH",    "COOKIE",   "JWT",         "PRECONDITION", "MCA_orte_",
+                                      "MCA_ess", "MCA_pmix", "MCA_initial_"};
   char copy[256];
 
   snprintf(copy, sizeof copy, "%.*s", (int)(n < sizeof copy ? n : sizeof copy - 1), name);

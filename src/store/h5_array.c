@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/io_account.h"
 #include "base/memory.h"
 #include "store/h5_file.h"
 
@@ -47,12 +49,14 @@ done:
 // Writes a chunk of which n_used elements are part of the dataset.
 static qn_status write_chunk(qn_h5_array *array, const void *data, int64_t n_used, qn_error *err) {
   const hsize_t offset = (hsize_t)array->n_in_chunks, size = offset + (hsize_t)n_used;
+  const int64_t start = qn_clock_ns();
   if (H5Dset_extent(array->dataset, &size) < 0 ||
       H5Dwrite_chunk(array->dataset, H5P_DEFAULT, 0, &offset, (size_t)(array->n_chunk * array->width), data) <
           0) {
     return qn_h5_fail(err, QN_ERR_IO, array->path, "cannot be written");
   }
   array->n_in_chunks += n_used;
+  qn_io_count_written(array->n_chunk * array->width, start);
   return QN_OK;
 }
 
@@ -217,6 +221,7 @@ qn_status qn_h5_array_read(hid_t dataset, const char *path, hid_t type, int64_t 
                            qn_error *err) {
   qn_status status = QN_OK;
   const hsize_t start = (hsize_t)first, count = (hsize_t)n;
+  const int64_t start_ns = qn_clock_ns();
   hid_t in_file = H5I_INVALID_HID, in_memory = H5I_INVALID_HID;
 
   if (n == 0) {
@@ -230,6 +235,7 @@ qn_status qn_h5_array_read(hid_t dataset, const char *path, hid_t type, int64_t 
     status = qn_h5_fail(err, QN_ERR_FORMAT, path, "reading elements %" PRId64 " to %" PRId64, first,
                         first + n - 1);
   }
+  qn_io_count_read(n * (int64_t)H5Tget_size(type), start_ns);
   if (in_memory >= 0) {
     H5Sclose(in_memory);
   }

@@ -15,8 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/io_account.h"
 #include "base/memory.h"
 #include "column/wire.h"
 
@@ -194,6 +196,7 @@ static qn_status write_extent(qn_spill *spill, qn_error *err) {
   spill_file *file = spill->file;
   const extent next = {.offset = file->n_bytes, .size = spill->buffer.size};
   int64_t n_written = 0;
+  const int64_t start = qn_clock_ns();
 
   if (next.size == 0) {
     return QN_OK;
@@ -211,6 +214,7 @@ static qn_status write_extent(qn_spill *spill, qn_error *err) {
     }
     n_written += n;
   }
+  qn_io_count_written(next.size, start);
   QN_TRY(qn_buffer_append(&spill->extents, &next, sizeof next, err));
   file->n_bytes += next.size;
   spill->n_bytes += next.size;

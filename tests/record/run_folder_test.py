@@ -3,16 +3,12 @@
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jobs"))
-from job_kit import BUILD, MPIRUN, run, run_tests, write  # noqa: E402
+from record_kit import BUILD, DRIVER, Waiting, failed, read_json, run, run_alone, run_tests, succeeded, write
 
 JOB = "jobs/wordcount"
-DRIVER = "tests/run_driver"
 WAITING = ("--run", "r", "--wait", "go")
 
 
@@ -23,30 +19,18 @@ def text_in(folder):
 def words(n_ranks, folder, *arguments, **variables):
     """Counts words in `folder`; Slurm's variables of the test's own environment are not handed on."""
     env = {"QUERN_RUNS": os.path.join(folder, "runs"), **variables}
-    return run(n_ranks, JOB, text_in(folder), "--output", "out.csv", *arguments, folder=folder, env=env)
+    start = run_alone if n_ranks == 1 else lambda *call, **how: run(n_ranks, *call, **how)
+    return start(JOB, text_in(folder), "--output", "out.csv", *arguments, folder=folder, env=env)
 
 
 def read_run(path):
-    with open(os.path.join(path, "run.json"), encoding="utf-8") as file:
-        return json.load(file)
+    return read_json(path, "run.json")
 
 
 def only_run(folder, runs="runs"):
     names = os.listdir(os.path.join(folder, runs))
     assert len(names) == 1, names
     return os.path.join(folder, runs, names[0])
-
-
-def succeeded(process):
-    assert process.returncode == 0, process.stderr
-    return process
-
-
-def failed(process, *parts):
-    assert process.returncode not in (0, None), "it should have failed"
-    for part in parts:
-        assert part in process.stderr, process.stderr
-    return process
 
 
 # --- What it says -----------------------------------------------------------------------------------------------------
@@ -107,8 +91,8 @@ def none_is_none(folder):
     succeeded(words(1, folder, "--run", "none", QUERN_RUNS=""))
     succeeded(words(1, folder, QUERN_RUN="none", QUERN_RUNS=""))
     succeeded(words(1, folder, QUERN_RUNS="none"))
-    succeeded(run(1, JOB, "--help", folder=folder, env={"QUERN_RUNS": ""}))
-    failed(run(1, JOB, "--nonsense", folder=folder, env={"QUERN_RUNS": ""}))
+    succeeded(run_alone(JOB, "--help", folder=folder, env={"QUERN_RUNS": ""}))
+    failed(run_alone(JOB, "--nonsense", folder=folder, env={"QUERN_RUNS": ""}))
     assert set(os.listdir(folder)) == before, os.listdir(folder)
 
 
@@ -138,32 +122,12 @@ def a_failed_run_is_gone_on_with(folder):
     assert [a["n_ranks"] for a in found["attempts"]] == [2, 3]
 
 
-def wait_for(path, seconds=20):
-    end = time.time() + seconds
-    while not os.path.exists(path):
-        assert time.time() < end, f"{path} does not appear"
-        time.sleep(0.02)
-
-
-def waiting_job(folder):
-    """A job that goes on until the file "go" is there; returns the process of mpirun."""
-    job = subprocess.Popen([MPIRUN, "-n", "2", os.path.join(BUILD, DRIVER), *WAITING], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                           start_new_session=True)
-    wait_for(os.path.join(folder, "r", "run.json"))
-    return job
-
-
 def a_running_run_keeps_others_out_and_a_killed_one_does_not(folder):
-    job = waiting_job(folder)
-    try:
-        failed(run(1, DRIVER, *WAITING, folder=folder), "that is going on")
-        os.kill(read_run(os.path.join(folder, "r"))["attempts"][0]["process"]["pid"], signal.SIGKILL)
-        assert job.wait(timeout=30) != 0
-    finally:
-        if job.poll() is None:
-            os.killpg(job.pid, signal.SIGKILL)
+    with Waiting(folder) as waiting:
+        failed(run_alone(DRIVER, *WAITING, folder=folder), "that is going on")
+        waiting.kill_rank(0)
     write(os.path.join(folder, "go"), "")
-    succeeded(run(1, DRIVER, *WAITING, folder=folder))
+    succeeded(run_alone(DRIVER, *WAITING, folder=folder))
     assert [a["status"] for a in read_run(os.path.join(folder, "r"))["attempts"]] == ["killed", "done"]
 
 
@@ -201,8 +165,6 @@ def a_damaged_run_json_is_said(folder):
         failed(words(2, folder, "--run", "r"), "run.json", part)
 
 
-for name in [n for n in os.environ if n.startswith("SLURM_")]:
-    del os.environ[name]
 sys.exit(run_tests([
     run_json_says_what_ran, a_failed_run_says_why, options_come_before_variables_before_slurm, none_is_none,
     a_folder_that_cannot_be_made_is_an_error_only_if_asked_for, a_done_run_keeps_its_folder,
