@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dense layers by products of matrices; everything else of a layer is done in one pass over its values.
 #include "ml/mlp_net.h"
-#include <cblas.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -11,6 +10,8 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "ml/thin_products.h"
+#include "ml/wide.h"
 
 enum { MOST_WIDTH = 1 << 20 };
 
@@ -142,7 +143,7 @@ void qn_mlp_room_release(qn_mlp_room *room) {
 
 // --- The passes -----------------------------------------------------------------------------------------
 
-static void add_bias(float *values, const float *biases, int64_t n_rows, int64_t width) {
+QN_WIDE static void add_bias(float *values, const float *biases, int64_t n_rows, int64_t width) {
   for (int64_t row = 0; row < n_rows; row++) {
     float *restrict at = values + row * width;
     for (int64_t i = 0; i < width; i++) {
@@ -151,7 +152,7 @@ static void add_bias(float *values, const float *biases, int64_t n_rows, int64_t
   }
 }
 
-static void add_bias_and_rectify(float *values, const float *biases, int64_t n_rows, int64_t width) {
+QN_WIDE static void add_bias_and_rectify(float *values, const float *biases, int64_t n_rows, int64_t width) {
   for (int64_t row = 0; row < n_rows; row++) {
     float *restrict at = values + row * width;
     for (int64_t i = 0; i < width; i++) {
@@ -182,7 +183,7 @@ static inline float hyperbolic_tangent(float x) {
   return x == x ? result : x;
 }
 
-static void add_bias_and_bend(float *values, const float *biases, int64_t n_rows, int64_t width) {
+QN_WIDE static void add_bias_and_bend(float *values, const float *biases, int64_t n_rows, int64_t width) {
   for (int64_t row = 0; row < n_rows; row++) {
     float *restrict at = values + row * width;
     for (int64_t i = 0; i < width; i++) {
@@ -196,8 +197,13 @@ void qn_mlp_forward(const qn_mlp_net *net, const qn_mlp_room *room, int64_t n_ro
     const int64_t n_in = net->widths[l];
     const int64_t n_out = net->widths[l + 1];
     float *out = room->values[l + 1];
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n_rows, (int)n_out, (int)n_in, 1,
-                room->values[l], (int)n_in, net->weights[l], (int)n_in, 0, out, (int)n_out);
+    qn_thin_multiply(&(qn_thin_product){.n_rows = n_rows,
+                                        .n_columns = n_out,
+                                        .n_terms = n_in,
+                                        .a = room->values[l],
+                                        .b = net->weights[l],
+                                        .b_is_transposed = true,
+                                        .c = out});
     if (l + 1 == net->n_layers) {
       add_bias(out, net->biases[l], n_rows, n_out);
     } else if (net->activation == QN_RELU) {
@@ -208,7 +214,7 @@ void qn_mlp_forward(const qn_mlp_net *net, const qn_mlp_room *room, int64_t n_ro
   }
 }
 
-static void sum_columns(const float *values, int64_t n_rows, int64_t width, bool adds, float *sums) {
+QN_WIDE static void sum_columns(const float *values, int64_t n_rows, int64_t width, bool adds, float *sums) {
   if (!adds) {
     memset(sums, 0, (size_t)width * sizeof *sums);
   }
@@ -220,7 +226,8 @@ static void sum_columns(const float *values, int64_t n_rows, int64_t width, bool
   }
 }
 
-static void through_activation(qn_activation activation, const float *values, int64_t n, float *deltas) {
+QN_WIDE static void through_activation(qn_activation activation, const float *values, int64_t n,
+                                       float *deltas) {
   if (activation == QN_RELU) {
     for (int64_t i = 0; i < n; i++) {
       deltas[i] = values[i] > 0 ? deltas[i] : 0;
@@ -238,12 +245,22 @@ void qn_mlp_backward(const qn_mlp_net *net, const qn_mlp_room *room, int64_t n_r
   const int64_t n_out = net->widths[layer + 1];
   const float *deltas = room->deltas[layer + 1];
 
-  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)n_out, (int)n_in, (int)n_rows, 1, deltas,
-              (int)n_out, room->values[layer], (int)n_in, adds ? 1 : 0, gradient, (int)n_in);
+  qn_thin_multiply(&(qn_thin_product){.n_rows = n_out,
+                                      .n_columns = n_in,
+                                      .n_terms = n_rows,
+                                      .a = deltas,
+                                      .a_is_transposed = true,
+                                      .b = room->values[layer],
+                                      .c = gradient,
+                                      .adds = adds});
   sum_columns(deltas, n_rows, n_out, adds, gradient + n_in * n_out);
   if (layer > 0) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_rows, (int)n_in, (int)n_out, 1, deltas,
-                (int)n_out, net->weights[layer], (int)n_in, 0, room->deltas[layer], (int)n_in);
+    qn_thin_multiply(&(qn_thin_product){.n_rows = n_rows,
+                                        .n_columns = n_in,
+                                        .n_terms = n_out,
+                                        .a = deltas,
+                                        .b = net->weights[layer],
+                                        .c = room->deltas[layer]});
     through_activation(net->activation, room->values[layer], n_rows * n_in, room->deltas[layer]);
   }
 }
