@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening and closing the communicator.
 #include "comm/comm.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/check.h"
 #include "comm/comm_state.h"
 
@@ -192,8 +194,18 @@ void qn_comm_close(qn_comm *comm) {
   free(comm);
 }
 
+// MPI may wait for an answer over a network that is gone.
+enum { MOST_SECONDS_FOR_ABORT = 5 };
+
+static void leave(int signal) {
+  (void)signal;
+  _exit(1);
+}
+
 _Noreturn void qn_comm_abort(qn_comm *comm, int exit_code) {
   (void)comm;
+  signal(SIGALRM, leave);
+  alarm(MOST_SECONDS_FOR_ABORT);
   MPI_Abort(MPI_COMM_WORLD, exit_code);
   _Exit(exit_code);
 }

@@ -19,6 +19,11 @@ typedef struct qn_comm qn_comm;
 qn_status qn_comm_open(qn_comm **out, qn_error *err);
 /// Collective. NULL is allowed.
 void qn_comm_close(qn_comm *comm);
+/// Collective, in no run. From now on a rank that gives no sign of life for that many seconds while another
+/// waits (it does whenever it polls), or whose node the network does not reach for a minute, is lost: `tell`
+/// is called on the rank that notices, and all ranks are ended with exit code 1. 0: never.
+typedef void (*qn_loss_function)(void *ctx, const qn_error *err);
+qn_status qn_comm_watch(qn_comm *comm, double seconds, qn_loss_function tell, void *ctx, qn_error *err);
 /// Kills all ranks at once with an exit code: the last resort, when a rank cannot go on to agree.
 _Noreturn void qn_comm_abort(qn_comm *comm, int exit_code);
 

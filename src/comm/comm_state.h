@@ -33,6 +33,19 @@ typedef struct qn_nodes {
   int *ranks;            // [n_nodes, n_here]
 } qn_nodes;
 
+/// The rank that this one watches.
+typedef struct qn_watch {
+  int64_t limit_ns;  // how long it may be silent; 0: nobody is watched
+  int64_t looked_ns; // the clock when this rank last had nothing to do
+  int64_t waited_ns; // how long this rank has had nothing to do, in all
+  int64_t heard_ns;  // of that, when the other was heard last
+  bool has_asked;    // since then
+  int next;          // the rank
+  char next_host[64], own_host[64];
+  qn_loss_function tell;
+  void *ctx;
+} qn_watch;
+
 struct qn_comm {
   qn_transport transport;
   int rank, size;
@@ -45,6 +58,7 @@ struct qn_comm {
   int64_t waited_ns, bytes_sent;
   void (*tick)(void *ctx, int64_t now_ns); // or NULL
   void *tick_ctx;
+  qn_watch watch;
 
   int64_t epoch; // the run, counted from 1
   qn_phase phase;
@@ -120,6 +134,12 @@ qn_status qn_comm_wait_quietly(qn_comm *comm, qn_patience *patience, qn_error *e
 
 /// Next run: forgets everything of this one and takes what has come for the next.
 void qn_comm_begin_epoch(qn_comm *comm);
+
+/// Takes note of a message, and answers it if it asks for a sign of life.
+void qn_comm_hear(qn_comm *comm, const qn_incoming *incoming);
+/// Asks the watched rank for a sign of life, or ends the job if none came. To be called while this rank waits
+/// and somebody is watched.
+void qn_comm_look_out(qn_comm *comm);
 
 // --- Collectives: what a piece says it belongs to, in the low byte of its value
 // ------------------------------

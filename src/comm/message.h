@@ -17,6 +17,9 @@ typedef enum {
   QN_MESSAGE_ABORT,     // the sender has stopped; the last message of its run
   QN_MESSAGE_AGREE,     // value 0: the sender's subtree has succeeded; 1: all have
   QN_MESSAGE_BYE,       // the last message ever
+  QN_MESSAGE_ASK,       // of no run: the sender wants a sign of life
+  QN_MESSAGE_HERE,      // of no run: the answer
+  QN_MESSAGE_LOST,      // of no run: a rank is lost, and the sender is ending the job
 } qn_message_kind;
 
 enum { QN_HEADER_BYTES = 64 };

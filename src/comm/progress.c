@@ -83,6 +83,10 @@ static qn_status dispatch_take(qn_comm *comm, qn_incoming *incoming, qn_error *e
   case QN_MESSAGE_BYE:
     comm->n_byes++;
     break;
+  case QN_MESSAGE_ASK: // heard before
+  case QN_MESSAGE_HERE:
+  case QN_MESSAGE_LOST:
+    break;
   case QN_MESSAGE_AGREE:
     comm->n_agreed += incoming->header.value == 0;
     comm->all_agreed |= incoming->header.value != 0;
@@ -117,6 +121,11 @@ done:
 
 static qn_status sort_by_epoch_take(qn_comm *comm, qn_incoming *incoming, qn_error *err) {
   const qn_message_header *header = &incoming->header;
+  qn_comm_hear(comm, incoming);
+  if (header->kind >= QN_MESSAGE_ASK) {
+    qn_incoming_free(incoming);
+    return QN_OK;
+  }
   if (header->slab != 0 && incoming->loan == NULL) { // from here on it is given back, whatever happens to it
     const qn_comm_place place = comm->nodes.places[incoming->source];
     qn_shared *shared = place.node == comm->nodes.places[comm->rank].node ? comm->shared : NULL;
@@ -243,7 +252,8 @@ qn_status qn_comm_poll(qn_comm *comm, qn_error *err) {
 // sleeping longer and longer. Ranks on cores of their own seldom get past the first polls.
 enum { POLLS_BEFORE_YIELD = 50, POLLS_BEFORE_SLEEP = 100, FIRST_SLEEP_NS = 20000, LAST_SLEEP_NS = 500000 };
 
-static void rest(qn_patience *patience) {
+// Has nothing to do.
+static void rest(qn_comm *comm, qn_patience *patience) {
   const int n = patience->n_idle++;
   if (n < POLLS_BEFORE_YIELD) {
     return;
@@ -251,6 +261,12 @@ static void rest(qn_patience *patience) {
   if (n < POLLS_BEFORE_SLEEP) {
     sched_yield();
     return;
+  }
+  while (comm->parent != NULL) { // signs of life are given by all, whatever groups they are in
+    comm = comm->parent;
+  }
+  if (comm->watch.limit_ns > 0) {
+    qn_comm_look_out(comm);
   }
   const int doublings = (n - POLLS_BEFORE_SLEEP) / 8;
   long nanoseconds = doublings < 5 ? (long)FIRST_SLEEP_NS << doublings : LAST_SLEEP_NS;
@@ -293,7 +309,7 @@ qn_status qn_comm_wait(qn_comm *comm, qn_patience *patience, int64_t *wait_ns, q
   if (comm->transport.n_events != events) {
     patience->n_idle = 0;
   } else if (status == QN_OK) {
-    rest(patience);
+    rest(comm, patience);
     const int64_t waited = qn_clock_ns() - start;
     count_wait(comm, waited);
     if (wait_ns != NULL) {
@@ -312,7 +328,7 @@ qn_status qn_comm_wait_quietly(qn_comm *comm, qn_patience *patience, qn_error *e
   if (comm->transport.n_events != events) {
     patience->n_idle = 0;
   } else if (status == QN_OK) {
-    rest(patience);
+    rest(comm, patience);
     count_wait(comm, qn_clock_ns() - start);
   }
   tick(comm, start);

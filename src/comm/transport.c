@@ -175,7 +175,7 @@ done:
 static qn_status check_header(const qn_message_header *header, int source, int64_t size, qn_error *err) {
   const int64_t payload_bytes = size - QN_HEADER_BYTES;
   if (size < QN_HEADER_BYTES || header->magic != MAGIC || header->kind < QN_MESSAGE_PIECE ||
-      header->kind > QN_MESSAGE_BYE || header->payload_bytes < 0 ||
+      header->kind > QN_MESSAGE_LOST || header->payload_bytes < 0 ||
       header->payload_bytes > INT64_MAX - QN_HEADER_BYTES ||
       (payload_bytes > 0 && header->payload_bytes != payload_bytes)) {
     return qn_fail(err, QN_ERR_MPI,
@@ -320,7 +320,7 @@ static bool is_whole(const qn_incoming *incoming) {
 
 static bool may_pass(uint32_t kind) {
   return kind == QN_MESSAGE_PIECE || kind == QN_MESSAGE_CREDIT || kind == QN_MESSAGE_CLAIM ||
-         kind == QN_MESSAGE_ITEM || kind == QN_MESSAGE_AGREE;
+         kind == QN_MESSAGE_ITEM || kind == QN_MESSAGE_AGREE || kind >= QN_MESSAGE_ASK;
 }
 
 // Messages received in one part bring their header in their memory.

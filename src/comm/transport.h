@@ -49,7 +49,7 @@ qn_status qn_transport_send(qn_transport *transport, int destination, qn_parcel 
 /// Completes what is complete and starts receiving what has come.
 qn_status qn_transport_advance(qn_transport *transport, qn_error *err);
 /// The next whole message, or NULL. Rows, ends and the like come in the order their sender sent them;
-/// credits, claims and pieces of collectives pass by rows that are still coming.
+/// credits, claims, pieces of collectives and signs of life pass by rows that are still coming.
 qn_status qn_transport_take(qn_transport *transport, qn_incoming **out, qn_error *err);
 
 /// Fills err from the result of a call to MPI.

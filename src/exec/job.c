@@ -15,6 +15,7 @@
 #include "exec/op_cache.h"
 #include "exec/rejects.h"
 #include "exec/scratch.h"
+#include "exec/silence.h"
 #include "exec/time_limit.h"
 #include "store/spill.h"
 
@@ -136,6 +137,7 @@ static qn_status set_resources(qn_job *job, int64_t given, qn_error *err) {
   qn_memory_set_budget(bytes);
   qn_memory_tune(bytes);
   QN_TRY(share_memory(job, err));
+  QN_TRY(qn_job_watch(job, err));
   if (qn_comm_rank(job->comm) == 0 && !job->is_quiet) {
     qn_placement_print(&job->placement, job->name, stderr);
     print_resources(job, &scratch);

@@ -17,6 +17,7 @@ enum {
   OPT_RECORD,
   OPT_RUN,
   OPT_TIME_LIMIT,
+  OPT_SILENCE,
   OPT_QUIET,
   OPT_HELP,
   OPT_OWN
@@ -29,6 +30,7 @@ static const struct option common_options[] = {
     {.name = "record", .has_arg = required_argument, .val = OPT_RECORD},
     {.name = "run", .has_arg = required_argument, .val = OPT_RUN},
     {.name = "time-limit", .has_arg = required_argument, .val = OPT_TIME_LIMIT},
+    {.name = "silence", .has_arg = required_argument, .val = OPT_SILENCE},
     {.name = "quiet", .has_arg = no_argument, .val = OPT_QUIET},
     {.name = "help", .has_arg = no_argument, .val = OPT_HELP},
 };
@@ -57,6 +59,8 @@ static qn_status take_option(qn_job *job, int code, int64_t *memory, qn_error *e
     break;
   case OPT_TIME_LIMIT:
     job->time_limit = qn_arena_string(&job->arena, optarg);
+  case OPT_SILENCE:
+    job->silence_given = qn_arena_string(&job->arena, optarg);
     break;
   case OPT_QUIET:
     job->is_quiet = true;
@@ -213,6 +217,9 @@ qn_status qn_job_help(const qn_job *job, qn_buffer *out, qn_error *err) {
                       "QUERN_RUN, or a new one in QUERN_RUNS or quern-runs", err));
   QN_TRY(print_option(out, "time-limit", "TIME", "stop in order before this time is over, such as 1h30m",
                       "QUERN_TIME_LIMIT, or the end of the Slurm job", err));
+  QN_TRY(print_option(out, "silence", "SECONDS",
+                      "end the job when a rank gives no sign of life for so long; 0: never",
+                      "QUERN_SILENCE, or 600", err));
   QN_TRY(print_option(out, "quiet", NULL, "say less", NULL, err));
   QN_TRY(print_option(out, "help", NULL, "show this text", NULL, err));
   if (about->arguments != NULL) {

@@ -29,6 +29,7 @@ struct qn_job {
   const char *scratch_given; // --scratch, or NULL
   const char *scratch;       // this rank's folder for spill files
   const char *time_limit;    // --time-limit, or NULL
+  const char *silence_given; // --silence, or NULL
   const char *budget_source; // where the budget comes from
   qn_rejects *rejects;       // list of the CSV readers' reject files, or NULL
   qn_placement placement;    // where its ranks run
