@@ -20,7 +20,7 @@ import tempfile
 import time
 
 NETWORK = "10.97.0"
-BRIDGE = "qnhosts"  # namespace of the bridge; hosts are qnhost1, ...
+BRIDGE = f"qn{os.getpid()}"  # namespace of the bridge; those of hosts are called so with -1, -2, ... behind it
 LAST_FRAMES = 256  # taken from a cable at a time
 
 
@@ -29,7 +29,7 @@ def run(*words):
 
 
 def name(host):
-    return f"qnhost{host}"
+    return f"{BRIDGE}-{host}"
 
 
 def enter(namespace):
@@ -95,6 +95,8 @@ hostname $host; mount -t tmpfs tmpfs /dev/shm; mount --bind {folder}/hosts /etc/
 
 def remove_hosts(n_hosts):
     for namespace in [name(host) for host in range(1, n_hosts + 1)] + [BRIDGE]:
+        left = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True).stdout.split()
+        subprocess.run(["kill", "-9", *left], stderr=subprocess.DEVNULL) if left else None
         subprocess.run(["ip", "netns", "del", namespace], stderr=subprocess.DEVNULL)
 
 
@@ -118,6 +120,14 @@ def carry_frames(cables, delay, child):
             under_way.popleft()
 
 
+def launcher(n_ranks, folder, program="mpirun"):
+    return ["ip", "netns", "exec", BRIDGE, program, "--hostfile", f"{folder}/hostfile", "-n", str(n_ranks),
+            "--map-by", "slot", "--oversubscribe", "--mca", "plm", "rsh", "--mca", "plm_rsh_agent", f"{folder}/agent",
+            "--mca", "routed", "direct", "--mca", "pml", "ob1", "--mca", "btl", "self,vader,tcp",
+            "--mca", "btl_tcp_if_include", f"{NETWORK}.0/24", "--mca", "oob_tcp_if_include", f"{NETWORK}.0/24",
+            "--mca", "mpi_yield_when_idle", "1"]
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].strip())
     parser.add_argument("--hosts", type=int, default=2)
@@ -130,13 +140,7 @@ def main():
         os.chmod(folder, 0o755)
         try:
             cables = make_hosts(wanted, folder)
-            command = ["ip", "netns", "exec", BRIDGE, "mpirun", "--hostfile", f"{folder}/hostfile", "-n",
-                       str(wanted.hosts * wanted.ranks), "--map-by", "slot", "--oversubscribe",
-                       "--mca", "plm", "rsh", "--mca", "plm_rsh_agent", f"{folder}/agent",
-                       "--mca", "routed", "direct", "--mca", "pml", "ob1", "--mca", "btl", "self,vader,tcp",
-                       "--mca", "btl_tcp_if_include", f"{NETWORK}.0/24",
-                       "--mca", "oob_tcp_if_include", f"{NETWORK}.0/24",
-                       "--mca", "mpi_yield_when_idle", "1"] + wanted.program
+            command = launcher(wanted.hosts * wanted.ranks, folder) + wanted.program
             environment = os.environ | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
             child = subprocess.Popen(command, env=environment)
             carry_frames(cables, wanted.delay / 1000, child)
