@@ -110,14 +110,14 @@ static bool has_cut_connection(int64_t limit_ns) {
   return is_found;
 }
 
-_Noreturn static void end_job(qn_comm *comm, const char *what, int64_t silent_ns) {
+_Noreturn static void end_job(qn_comm *comm, const char *what, const char *advice, int64_t silent_ns) {
   const qn_watch *watch = &comm->watch;
   qn_error error = {0};
   qn_error ignored = {0};
 
   qn_fail(&error, QN_ERR_MPI,
-          "rank %d on %s is lost: %s for %.0f seconds while rank %d on %s waited; the job is ended",
-          watch->next, watch->next_host, what, (double)silent_ns / 1e9, comm->rank, watch->own_host);
+          "rank %d on %s is lost: %s for %.0f seconds while rank %d on %s waited; the job is ended%s",
+          watch->next, watch->next_host, what, (double)silent_ns / 1e9, comm->rank, watch->own_host, advice);
   error.rank = watch->next;
   if (watch->tell != NULL) {
     watch->tell(watch->ctx, &error);
@@ -150,10 +150,11 @@ void qn_comm_look_out(qn_comm *comm) {
     return;
   }
   if (silent_ns > watch->limit_ns) {
-    end_job(comm, "it has given no sign of life", silent_ns);
+    end_job(comm, "it has given no sign of life",
+            " (where ranks may be busy for longer, allow it by --silence or QUERN_SILENCE)", silent_ns);
   }
   const bool is_next_second = watch->waited_ns / SECOND_NS != before / SECOND_NS;
   if (is_next_second && has_cut_connection(LONGEST_WITHOUT_NETWORK_NS)) {
-    end_job(comm, "the network has brought nothing to its node", silent_ns);
+    end_job(comm, "the network has brought nothing to its node", "", silent_ns);
   }
 }
