@@ -59,6 +59,7 @@ static qn_status take_option(qn_job *job, int code, int64_t *memory, qn_error *e
     break;
   case OPT_TIME_LIMIT:
     job->time_limit = qn_arena_string(&job->arena, optarg);
+    break;
   case OPT_SILENCE:
     job->silence_given = qn_arena_string(&job->arena, optarg);
     break;

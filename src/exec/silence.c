@@ -28,11 +28,7 @@ done:
 static void tell_loss(void *ctx, const qn_error *err) {
   const qn_job *job = ctx;
   fflush(stdout);
-  fprintf(
-      stderr,
-      "%s: %s\n%s: if a rank may be busy for so long without a word, allow it more by --silence SECONDS or "
-      "QUERN_SILENCE (0: for ever)\n",
-      job->name, err->message, job->name);
+  fprintf(stderr, "%s: %s\n", job->name, err->message);
   fflush(stderr);
 }
 
