@@ -18,6 +18,7 @@
 #include <quern/batch.h>
 #include <quern/csv.h>
 #include <quern/dataset.h>
+#include <quern/doctor.h>
 #include <quern/inspect.h>
 #include <quern/job.h>
 #include <quern/model.h>

@@ -86,7 +86,12 @@ static void write_header(const quern_batch_job *job, FILE *out) {
           "#SBATCH --signal=B:USR1@%d\n",
           job->grace);
   if (job->max_restarts > 0) {
-    fprintf(out, "#SBATCH --requeue\nmax_restarts=%d\n", job->max_restarts);
+    fputs("#SBATCH --requeue\n", out);
+  }
+  fprintf(out, "\nexport QUERN_STOP_MARGIN=%ds    # for ranks that look at the clock themselves\n",
+          job->grace);
+  if (job->max_restarts > 0) {
+    fprintf(out, "max_restarts=%d\n", job->max_restarts);
   }
 }
 

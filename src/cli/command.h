@@ -3,6 +3,7 @@
 // exit code.
 #pragma once
 
+int quern_doctor(int argc, char **argv);
 int quern_evaluate(int argc, char **argv);
 int quern_export_onnx(int argc, char **argv);
 int quern_generate(int argc, char **argv);

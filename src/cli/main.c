@@ -14,6 +14,7 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {.name = "doctor", .run = quern_doctor, .help = "say what is wrong with MPI, Slurm or this node"},
     {.name = "evaluate", .run = quern_evaluate, .help = "judge a trained model on rows that have the label"},
     {.name = "export-onnx", .run = quern_export_onnx, .help = "write a trained model as ONNX"},
     {.name = "generate",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <quern/doctor.h>
 #include "base/check.h"
 #include "comm/comm_state.h"
 
@@ -61,20 +62,6 @@ done:
   return status;
 }
 
-// "Open MPI v4.1.4, package: ..." and "MPICH Version:\t4.0.2\n...": the first part is enough.
-static void name_library(qn_comm *comm) {
-  char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
-  int size = 0;
-  if (MPI_Get_library_version(text, &size) != MPI_SUCCESS) {
-    text[0] = '\0';
-  }
-  text[strcspn(text, ",\n")] = '\0';
-  for (char *c = text; *c != '\0'; c++) {
-    *c = *c == '\t' ? ' ' : *c;
-  }
-  snprintf(comm->library, sizeof comm->library, "%.120s", text);
-}
-
 // NULL if there is no memory.
 static qn_comm *new_comm(void) {
   qn_comm *comm = calloc(1, sizeof *comm);
@@ -112,7 +99,7 @@ qn_status qn_comm_open(qn_comm **out, qn_error *err) {
   QN_TRY(init_mpi(comm, err));
   QN_TRY(duplicate_world(comm, err));
   QN_TRY(qn_nodes_find(comm, 0, err));
-  name_library(comm);
+  qn_mpi_name(comm->library, sizeof comm->library);
   *out = comm;
   comm = NULL;
 

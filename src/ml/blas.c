@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <quern/doctor.h>
 #include "base/clock.h"
 #include "base/memory.h"
 
@@ -53,6 +54,16 @@ void qn_blas_library(char *out, size_t size) {
   const size_t version = config[name] == '\0' ? 0 : 1 + strcspn(config + name + 1, " ");
 
   snprintf(out, size, "%.*s %s", (int)(name + version), config, openblas_get_corename());
+}
+
+QN_API qn_blas_facts qn_blas_look(void) {
+  qn_blas_facts facts = {0};
+
+  choose_kernels();
+  snprintf(facts.name, sizeof facts.name, "%s", openblas_get_config());
+  snprintf(facts.kernels, sizeof facts.kernels, "%s", openblas_get_corename());
+  facts.is_old = better_kernels() != NULL;
+  return facts;
 }
 
 void qn_blas_set_threads(int n_threads) {
