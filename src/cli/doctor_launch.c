@@ -92,7 +92,7 @@ static const char *remedy_of(const char *said) {
   if (says(said, "not enough slots")) {
     return "There is one core here, or the job has one task. To try: mpirun --oversubscribe -n 2 JOB";
   }
-  if (says(said, "PMI")) {
+  if (strstr(said, "PMI") != NULL) {
     return "MPI was not built for Slurm's PMI. `srun --mpi=list` shows what Slurm has; else start ranks with "
            "mpirun.";
   }

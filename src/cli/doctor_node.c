@@ -75,8 +75,8 @@ static void check_memory(quern_findings *findings, const qn_room *room) {
     const bool is_small = room->budget < (int64_t)SMALL_BUDGET_MIB << 20;
     quern_find(findings, is_small ? QUERN_WARNING : QUERN_FINE, "memory",
                "Jobs will spill much: ask Slurm for more (--mem, --mem-per-cpu), or start fewer ranks.",
-               "%.2f GiB for each of %d ranks on this node (%s)", (double)room->budget / GIB, n_own,
-               room->budget_source);
+               "%.2f GiB for each of %d ranks on this node (%s)", (double)room->budget / GIB,
+               room->n_usable_cores, room->budget_source);
   }
 }
 

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jobs"))
 from cluster import Cluster, become_root, why_not  # noqa: E402
-from job_kit import BUILD, files_below, make_ratings, messages, read, run, run_tests, succeeds, write  # noqa: E402
+from job_kit import BUILD, ROOT, files_below, make_ratings, messages, read, run, run_tests, succeeds, write  # noqa: E402
 
 QUERN = os.path.join(BUILD, "bin", "quern")
 WORDCOUNT = os.path.join(BUILD, "jobs", "wordcount")
@@ -123,8 +123,9 @@ def exit_codes_and_messages_come_through(folder):
 
 
 STOPS = """#!/bin/sh
+mkdir -p "$QUERN_RUN"
 # Stops when it is asked to, and is done the second time.
-[ -e "$QUERN_RUN/half" ] && echo "whole $SLURM_RESTART_COUNT" > result && exit 0
+[ -e "$QUERN_RUN/half" ] && echo "whole $SLURM_RESTART_COUNT" > "$QUERN_RUN/result" && exit 0
 trap 'touch "$QUERN_RUN/half"; exit 75' USR1 TERM
 touch "$QUERN_RUN/begun"
 sleep 100 & wait
@@ -135,14 +136,19 @@ def a_job_that_was_told_to_stop_is_started_again(folder):
     os.chmod(write(os.path.join(folder, "stops"), STOPS), 0o755)
     number = submitted(folder, "-t", "1", "--requeue", "--", "./stops")
     kept = submitted(folder, "-t", "1", "--run", "kept", "--", "./stops")
-    for place in (f"quern-runs/stops-{number}", "kept"):
+    long = os.path.join(ROOT, "slurm", "long_requeue.sbatch")
+    template = succeeds(CLUSTER.run("sbatch", "--parsable", "-N", "1", "--ntasks-per-node=1", "--mem-per-cpu=100M", long, "./stops", folder=folder)).stdout.strip()
+    for place in (f"quern-runs/stops-{number}", f"quern-runs/long-{template}", "kept"):
         CLUSTER.wait_until(lambda: os.path.exists(os.path.join(folder, place, "begun")), 30, "not begun")
-    for job in (number, kept):
+    for job in (number, kept, template):
         succeeds(CLUSTER.run("scancel", "-b", "-s", "USR1", job))
     state, exit_code, log = ended(kept, folder)
     assert (state, exit_code) == ("FAILED", 75) and "sbatch" in log, log
     log = must_complete(number, folder)
-    assert "goes on in restart 1 of at most 20" in log and read(os.path.join(folder, "result")) == b"whole 1\n", log
+    assert "goes on in restart 1 of at most 20" in log, log
+    CLUSTER.wait_job(template)
+    for place in (f"stops-{number}", f"long-{template}"):
+        assert read(os.path.join(folder, "quern-runs", place, "result")) == b"whole 1\n", place
 
 
 def a_job_that_was_cancelled_stays_so(folder):
@@ -153,6 +159,15 @@ def a_job_that_was_cancelled_stays_so(folder):
     state, _, log = ended(number, folder)
     assert state == "CANCELLED" and "restart" not in log, log
     assert not os.path.exists(f"/tmp/quern-{number}"), f"left scratch: {log}"
+
+
+def the_doctor_knows_the_cluster(folder):
+    done = CLUSTER.run("salloc", "-Q", "-n", "2", QUERN, "doctor", folder=folder)
+    assert done.returncode == 0, done
+    for said in ("2 nodes in partition main", "srun --mpi=pmix starts ranks of this MPI", "2 ranks by mpirun have met", "2 ranks by srun have met"):
+        assert said in done.stdout, f"not said: {said}: {done.stdout}"
+    done = CLUSTER.run(QUERN, "doctor", folder=folder, environment={"SLURM_CONF": write(os.path.join(folder, "slurm.conf"), "ClusterName=no\nSlurmctldHost=nowhere\n")})
+    assert done.returncode == 1 and re.search("problem  Slurm .*does not answer", done.stdout), done
 
 
 def what_is_wrong_is_said_before_anything_is_submitted(folder):
@@ -186,6 +201,6 @@ if __name__ == "__main__":
     with Cluster() as CLUSTER:
         CODE = run_tests([a_job_runs_on_two_nodes_by_srun_and_by_mpirun, srun_is_taken_where_it_fits, names_and_arguments_may_be_odd,
                           an_array_has_a_job_for_each_number, a_chain_gives_the_bytes_of_one_run, exit_codes_and_messages_come_through,
-                          a_job_that_was_told_to_stop_is_started_again, a_job_that_was_cancelled_stays_so,
+                          a_job_that_was_told_to_stop_is_started_again, a_job_that_was_cancelled_stays_so, the_doctor_knows_the_cluster,
                           what_is_wrong_is_said_before_anything_is_submitted])
     sys.exit(CODE)
