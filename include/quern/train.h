@@ -124,12 +124,13 @@ QN_API qn_model *qn_fit_mixture(qn_dataset *data, const qn_training *how, const 
 
 typedef enum { QN_DECOMPOSITION_AUTO, QN_DECOMPOSITION_EXACT, QN_DECOMPOSITION_RANDOMISED } qn_decomposition;
 /// Principal components (`pca`: columns centred) and truncated singular value decomposition (`svd`: not).
-/// exact: eigenvectors of the Gram matrix; randomised: Halko, Martinsson and Tropp, 2011.
+/// exact: eigenvectors of the Gram matrix; randomised: block Krylov iteration (Musco and Musco, 2015), which
+/// needs some passes more than the one of exact, and no matrix of all pairs of columns.
 typedef struct qn_pca_options {
   int64_t k;                // 2
   qn_decomposition method;  // auto: exact up to 2,000 columns
   int64_t oversampling;     // 10
-  int64_t power_iterations; // 4
+  int64_t power_iterations; // 7, of randomised: passes over the rows but the last
   bool whiten;              // false
 } qn_pca_options;
 QN_API qn_pca_options qn_pca_defaults(void);

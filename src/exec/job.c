@@ -138,7 +138,7 @@ static qn_status set_resources(qn_job *job, int64_t given, qn_error *err) {
   qn_memory_tune(bytes);
   QN_TRY(share_memory(job, err));
   QN_TRY(qn_job_watch(job, err));
-  if (qn_comm_rank(job->comm) == 0 && !job->is_quiet) {
+  if (qn_comm_rank(job->comm) == 0 && !job->is_quiet && !job->about->only_looks) {
     qn_placement_print(&job->placement, job->name, stderr);
     print_resources(job, &scratch);
   }

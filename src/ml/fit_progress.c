@@ -143,11 +143,43 @@ done:
   return status;
 }
 
+static const qn_setting *find_setting(const qn_fit_state *fit, const char *name) {
+  const qn_setting *setting = fit->model->estimator->settings;
+
+  while (setting->info.name != NULL && strcmp(setting->info.name, name) != 0) {
+    setting++;
+  }
+  return setting->info.name == NULL ? NULL : setting;
+}
+
+// A fit that the limit on its steps has ended may be far from done: whoever reads no metrics must be told.
+static void warn_of_the_limit(const qn_fit_state *fit) {
+  const qn_metrics *metrics = &fit->model->metrics;
+  const qn_setting *limit = find_setting(fit, "max_iterations");
+  const qn_setting *tolerance = find_setting(fit, "tolerance");
+
+  if (qn_metric(metrics, "converged") != 0 || limit == NULL || tolerance == NULL) {
+    return;
+  }
+  const int64_t most = *(const int64_t *)((const char *)fit->options + limit->offset);
+  const double enough = *(const double *)((const char *)fit->options + tolerance->offset);
+  const double n_steps = qn_metric(metrics, "iterations");
+  if (enough > 0 && n_steps >= (double)most) { // 0: as many steps as were asked for
+    qn_job_tell(fit->model->job,
+                "%s: warning: not converged after %.0f iterations, the limit: raise max_iterations, or the "
+                "tolerance of %g\n",
+                fit->model->estimator->name, n_steps, enough);
+  }
+}
+
 qn_status qn_fit_progress_finish(qn_fit_state *fit, qn_error *err) {
   qn_status status = QN_OK;
   const qn_fit_progress *progress = fit->progress;
   const int64_t n = progress->steps.size / (int64_t)sizeof(int64_t);
 
+  if (!progress->is_silent) {
+    warn_of_the_limit(fit);
+  }
   if (n == 0) {
     goto done;
   }

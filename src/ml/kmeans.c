@@ -171,6 +171,7 @@ static qn_status fit_kmeans(qn_fit_state *fit, qn_error *err) {
   QN_TRY(qn_arrays_put(&fit->model->arrays, "sizes", QN_FLOAT64, k, p.best_sizes, err));
   QN_TRY(qn_fit_note(fit, "inertia", p.best_inertia, err));
   QN_TRY(qn_fit_note(fit, "iterations", p.best_iterations, err));
+  QN_TRY(qn_fit_note(fit, "converged", p.best_iterations < (double)options->max_iterations, err));
 done:
   qn_kmeans_close(&work);
   qn_memory_free(p.centres);

@@ -198,6 +198,8 @@ static qn_status put(mixture_fit *m, qn_error *err) {
                               mixture->covariances, err));
   QN_TRY(qn_fit_note(m->fit, "log_likelihood", m->likelihood, err));
   QN_TRY(qn_fit_note(m->fit, "iterations", (double)m->step, err));
+  const double tolerance = ((const qn_mixture_options *)m->fit->options)->tolerance;
+  QN_TRY(qn_fit_note(m->fit, "converged", m->step > 1 && fabs(m->change) < tolerance, err));
 done:
   return status;
 }

@@ -302,9 +302,19 @@ static const struct {
   const char *name;
   qn_status (*add)(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
 } makers[] = {
-    {"linear", add_linear},  {"elastic_net", add_linear}, {"logistic", add_linear}, {"svm", add_linear},
-    {"kmeans", add_kmeans},  {"pca", add_components},     {"svd", add_components},  {"bayes", qn_onnx_bayes},
-    {"gbdt", qn_onnx_trees}, {"forest", qn_onnx_trees},   {"mlp", qn_onnx_network},
+    {"linear", add_linear},
+    {"elastic_net", add_linear},
+    {"logistic", add_linear},
+    {"svm", add_linear},
+    {"kmeans", add_kmeans},
+    {"pca", add_components},
+    {"svd", add_components},
+    {"bayes", qn_onnx_bayes},
+    {"gbdt", qn_onnx_trees},
+    {"forest", qn_onnx_trees},
+    {"mlp", qn_onnx_network},
+    {"mixture", qn_onnx_mixture},
+    {"neighbours", qn_onnx_neighbours},
 };
 
 static qn_status export_model(const qn_model *model, const char *path, qn_error *err) {

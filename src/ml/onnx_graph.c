@@ -110,15 +110,15 @@ done:
 }
 
 // The words of a text.
-static qn_status set_inputs(qn_onnx_graph *graph, const char *text, Onnx__NodeProto *node, qn_error *err) {
+static qn_status take_words(qn_onnx_graph *graph, const char *text, char ***out, size_t *n, qn_error *err) {
   qn_status status = QN_OK;
   char *words = NULL;
   char *rest = NULL;
 
   QN_TRY(copy_text(graph, text, &words, err));
-  QN_TRY(take(graph, (int64_t)(sizeof(char *) * (strlen(text) + 1)), (void **)&node->input, err));
+  QN_TRY(take(graph, (int64_t)(sizeof(char *) * (strlen(text) + 1)), (void **)out, err));
   for (char *word = strtok_r(words, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
-    node->input[node->n_input++] = word;
+    (*out)[(*n)++] = word;
   }
 
 done:
@@ -126,7 +126,7 @@ done:
 }
 
 qn_status qn_onnx_add(qn_onnx_graph *graph, const char *op, bool is_ml, const char *inputs,
-                      const char *output, const qn_onnx_attribute *attributes, qn_error *err) {
+                      const char *outputs, const qn_onnx_attribute *attributes, qn_error *err) {
   qn_status status = QN_OK;
   Onnx__NodeProto *node = NULL;
 
@@ -134,14 +134,12 @@ qn_status qn_onnx_add(qn_onnx_graph *graph, const char *op, bool is_ml, const ch
   QN_TRY(take(graph, sizeof *node, (void **)&node, err));
   onnx__node_proto__init(node);
   QN_TRY(copy_text(graph, op, &node->op_type, err));
-  QN_TRY(copy_text(graph, output, &node->name, err));
-  QN_TRY(take(graph, sizeof(char *), (void **)&node->output, err));
-  node->output[0] = node->name;
-  node->n_output = 1;
+  QN_TRY(take_words(graph, outputs, &node->output, &node->n_output, err));
+  node->name = node->output[0];
   if (is_ml) {
     QN_TRY(copy_text(graph, ml_domain, &node->domain, err));
   }
-  QN_TRY(set_inputs(graph, inputs, node, err));
+  QN_TRY(take_words(graph, inputs, &node->input, &node->n_input, err));
   QN_TRY(set_attributes(graph, attributes, node, err));
   graph->nodes[graph->n_nodes++] = node;
 

@@ -32,10 +32,10 @@ typedef struct qn_onnx_attribute {
   const char **texts;
 } qn_onnx_attribute;
 
-/// Adds an operator with inputs by name ("x weights"), and one output. Those of trees are in a domain of
-/// their own, `is_ml`.
+/// Adds an operator with inputs and outputs by name ("x weights"). Those of trees are in a domain of their
+/// own, `is_ml`.
 qn_status qn_onnx_add(qn_onnx_graph *graph, const char *op, bool is_ml, const char *inputs,
-                      const char *output, const qn_onnx_attribute *attributes, qn_error *err);
+                      const char *outputs, const qn_onnx_attribute *attributes, qn_error *err);
 /// Constants. Shapes have 0 to 2 dims.
 qn_status qn_onnx_floats(qn_onnx_graph *graph, const char *name, int n_dims, const int64_t *dims,
                          const double *values, qn_error *err);

@@ -12,4 +12,8 @@ qn_status qn_onnx_link(qn_onnx_graph *graph, const qn_model *model, const char *
 qn_status qn_onnx_bayes(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
 /// Outputs of a network, through softmax for classes.
 qn_status qn_onnx_network(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
+/// Outputs "probabilities" and "cluster".
+qn_status qn_onnx_mixture(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
+/// The training rows are part of the graph.
+qn_status qn_onnx_neighbours(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
 qn_status qn_onnx_trees(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);

@@ -27,7 +27,7 @@ static const qn_setting settings[] = {
      0,
      1e6,
      NULL},
-    {{"power_iterations", "4", "passes that sharpen the directions, of randomised"},
+    {{"power_iterations", "7", "passes that sharpen the directions, of randomised"},
      QN_SETTING_INT64,
      offsetof(qn_pca_options, power_iterations),
      0,

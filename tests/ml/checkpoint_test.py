@@ -55,7 +55,7 @@ def a_killed_training_goes_on_to_the_same_bytes(folder):
         if not interrupted(folder, estimator, data, table, rng, before, **options):
             wrong.append(f"{name}: it writes no checkpoint, or ends before it can be killed")
             continue
-        done = try_train(folder, estimator, data, label=table.label, n_ranks=after, checkpoint="state.h5", checkpoint_steps=1, **options)
+        done = try_train(folder, estimator, data, label=table.label, n_ranks=after, checkpoint="state.h5", checkpoint_steps=30, **options)
         if done.returncode != 0 or "goes on after step" not in done.stdout + done.stderr:
             wrong.append(f"{name}: {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
             continue

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from estimator_cases import CASES, every_case, texts_of
+from estimator_cases import CASES, NUMBERS, every_case, texts_of
 from training_kit import (SINGLE_THREAD, expect_close, make_classes, make_clusters, make_numbers, make_ratings, predict,
                           probabilities, quern, read_table, run, run_tests, succeeds, train)
 
@@ -28,8 +28,10 @@ def array_of(value, names):
 
 def onnx_says_what_we_say(folder):
     seen = []
-    for name, estimator, table, options in every_case():
-        if estimator in ("als", "mixture", "neighbours"):
+    more = [("neighbours of numbers", "neighbours", NUMBERS, {"k": 4}),
+            ("near neighbours", "neighbours", CASES["neighbours"][1], {"k": 4, "weights_by_distance": True})]
+    for name, estimator, table, options in every_case() + more:
+        if estimator == "als":
             continue
         features = "standardise(*)" if name in SCALED else None
         model = train(folder, estimator, table, features=features, **options)
@@ -52,7 +54,7 @@ def onnx_says_what_we_say(folder):
             expect_close(theirs, mine, 2e-4, name)
         seen.append(name)
     assert len(seen) >= 14, seen
-    model = train(folder, "neighbours", CASES["neighbours"][1], k=3)
+    model = train(folder, "als", CASES["als"][1], features="user, item")
     done = quern(1, "export-onnx", "--model", model, "--out", os.path.join(folder, "none.onnx"), folder=folder)
     assert done.returncode != 0 and not os.path.exists(os.path.join(folder, "none.onnx"))
 

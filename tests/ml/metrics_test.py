@@ -121,6 +121,17 @@ def mistakes_name_what_was_meant(folder):
     assert succeeds(done) and "model.h5" in done.stdout
 
 
+def a_fit_that_ends_at_its_limit_says_so(folder):
+    data = make_classes(500, 4).write_csv(os.path.join(folder, "rows.csv"))
+    for estimator, arguments in (("logistic", ["--label", "y"]), ("kmeans", ["--features", "x0, x1, x2", "--k", "9", "--tolerance", "1e-9"]),
+                                 ("mixture", ["--features", "x0, x1, x2", "--k", "3", "--tolerance", "1e-9"])):
+        told, quiet = (succeeds(quern(2, "train", estimator, "--data", data, *arguments, "--max-iterations", n, "--out", "m.h5", folder=folder)).stderr
+                       for n in ("2", "1000"))
+        assert "not converged after 2 iterations" in told and "max_iterations" in told, told
+        assert "not converged" not in quiet, quiet
+
+
 if __name__ == "__main__":
     sys.exit(run_tests([classes_are_judged_as_by_scikit_learn, numbers_and_clusters_are_judged_as_by_scikit_learn,
-                        weights_count_as_by_scikit_learn, the_confusion_counts_all_rows, mistakes_name_what_was_meant]))
+                        weights_count_as_by_scikit_learn, the_confusion_counts_all_rows,
+                        a_fit_that_ends_at_its_limit_says_so, mistakes_name_what_was_meant]))

@@ -113,33 +113,32 @@ def naive_bayes_says_the_same(folder):
 def clusters_are_as_tight(folder):
     from sklearn.cluster import KMeans
     from sklearn.mixture import GaussianMixture
-    table = load_covtype().rows(slice(0, 5000)).only(*[f"x{i}" for i in range(10)])
+    table = load_covtype().rows(slice(0, 3000)).only(*[f"x{i}" for i in range(10)])
     x = scaled(table)
-    model = train(folder, "kmeans", table, features="standardise(*)", k=12, n_starts=10)
+    model = train(folder, "kmeans", table, features="standardise(*)", k=12, n_starts=5)
     found = float(np.min(((x[:, None, :] - learned(model, "centres")[None]) ** 2).sum(axis=2), axis=1).sum())
-    expect_no_worse(found, KMeans(12, n_init=10, random_state=1).fit(x).inertia_, larger_is_better=False, what="inertia")
+    expect_no_worse(found, KMeans(12, n_init=5, random_state=1).fit(x).inertia_, larger_is_better=False, what="inertia")
     model = train(folder, "mixture", table, features="standardise(*)", k=4, tolerance=1e-5, max_iterations=300, seed=3)
-    peer = max(GaussianMixture(4, tol=1e-5, max_iter=300, random_state=seed).fit(x).score(x) for seed in range(3))
+    peer = max(GaussianMixture(4, tol=1e-5, max_iter=300, random_state=seed).fit(x).score(x) for seed in range(2))
     expect_no_worse(float(read_model(model)["metric_log_likelihood"][0]), peer, slack=0.02, what="log-likelihood")
 
 
 def components_explain_as_much(folder):
     from sklearn.decomposition import PCA, TruncatedSVD
-    table = load_digits().rows(slice(0, 1500))
+    table = load_digits().rows(slice(0, 900))
     digits = table.only(*table.features)
     x = digits.x
-    if x.shape[1] != 784:  # randomised methods are off by more than that where all directions vary alike
-        raise Skipped("there are no digits")
-    for method, slack in (("exact", 1e-9), ("randomised", 1e-3)):
-        model = train(folder, "pca", digits, k=12, method=method)
-        peer = PCA(12, svd_solver="full").fit(x)
+    data = digits.write_csv(os.path.join(folder, "digits.csv"))
+    peer = PCA(12, svd_solver="full").fit(x)
+    for method, slack in (("auto", 1e-9), ("randomised", 1e-6)):
+        model = train(folder, "pca", data, k=12, method=method)
         expect_close(learned(model, "explained_variance"), peer.explained_variance_, slack, f"variances, {method}")
     components = learned(model, "components")
     alike = np.abs(np.sum(components[:4] * peer.components_[:4], axis=1))
     assert np.all(alike > 0.999), f"the first components are others: {alike}"
-    model = train(folder, "svd", digits, k=8, method="randomised")
+    model = train(folder, "svd", data, k=8, method="randomised")
     peer = TruncatedSVD(8, algorithm="arpack").fit(x)
-    expect_close(learned(model, "singular_values"), peer.singular_values_, 1e-3, "singular values")
+    expect_close(learned(model, "singular_values"), peer.singular_values_, 1e-6, "singular values")
 
 
 def neighbours_are_the_nearest(folder):
@@ -162,7 +161,7 @@ def boosted_trees_are_as_good(folder):
     found = evaluate(folder, train(folder, "gbdt", table, task="regression"), test)
     peer = lightgbm.LGBMRegressor(**common).fit(table.x, table.y).predict(test.x)
     expect_no_worse(found["rmse"], np.sqrt(np.mean((peer - test.y) ** 2)), slack=0.01, larger_is_better=False, what="rmse")
-    table, test = load_covtype().split()
+    table, test = load_covtype().rows(slice(0, 6000)).split()
     found = evaluate(folder, train(folder, "gbdt", table), test)
     peer = lightgbm.LGBMClassifier(**common).fit(table.x, table.y)
     expect_no_worse(found["accuracy"], peer.score(test.x, test.y), what="accuracy of 7 classes")
