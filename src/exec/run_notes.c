@@ -75,15 +75,29 @@ void qn_note_action(qn_job *job, const qn_dataset *dataset) {
   }
 }
 
+// Copies of a cache that the optimiser makes keep the same rows: the number that stands for all of them.
+static json_t *cache_json(const qn_dataset *node) {
+  int id = 0;
+
+  while (node->plan->nodes[id]->cached != node->cached) {
+    id++;
+  }
+  return json_integer(id);
+}
+
 static json_t *node_json(const qn_dataset *node, const double *rows) {
   json_t *inputs = json_array();
 
   for (int i = 0; i < node->n_inputs; i++) {
     json_array_append_new(inputs, json_integer(node->inputs[i]->id));
   }
-  return json_pack("{s:i, s:s, s:s, s:o, s:o}", "id", node->id, "kind", qn_node_name(node->kind), "text",
-                   node->text, "inputs", inputs, "rows_expected",
-                   rows == NULL ? json_null() : json_real(*rows));
+  json_t *object =
+      json_pack("{s:i, s:s, s:s, s:o, s:o}", "id", node->id, "kind", qn_node_name(node->kind), "text",
+                node->text, "inputs", inputs, "rows_expected", rows == NULL ? json_null() : json_real(*rows));
+  if (node->kind == QN_NODE_CACHE) {
+    json_object_set_new(object, "cache", cache_json(node));
+  }
+  return object;
 }
 
 // marks[id]: the node is part of what runs; what lies below a filled cache is not. Inputs have smaller ids.

@@ -100,7 +100,7 @@ def flagship_ends_with_its_dashboard(folder):
     make_ratings(folder)
     where, output = os.path.join(folder, "run"), os.path.join(folder, "out")
     succeeds(run(3, "jobs/movies", "--ratings", os.path.join(folder, "ratings.csv"), "--titles", os.path.join(folder, "movies.csv"), "--output", output,
-                 "--factors", "4", "--iterations", "3", "--run", where, "--record", os.path.join(folder, "record.json"), "--quiet"))
+                 "--factors", "4", "--iterations", "3", "--run", where, "--quiet"))
     results = {result["title"]: result for result in results_of(where).values()}
     assert list(results) == ["numbers", "Popular titles", "When people rate", "Taste per genre", "How often and how well titles are rated", "Watched together",
                              "How good the recommender is", "Some recommendations"], list(results)
@@ -117,6 +117,34 @@ def flagship_ends_with_its_dashboard(folder):
     metrics = [[row["metric"], float(row["recommender"]), float(row["baseline"])] for row in table(os.path.join(output, "metrics.csv"))]
     assert results["How good the recommender is"]["rows"] == metrics
     assert page.count("#results .result-chart") == 5 and page.count("#results .result-table") == 2
+    what_the_run_did_is_on_the_page(where, page)
+
+
+def what_the_run_did_is_on_the_page(where, page):
+    with open(os.path.join(where, "record.json"), encoding="utf-8") as file:
+        record = json.load(file)
+    with open(os.path.join(where, "plan.json"), encoding="utf-8") as file:
+        plans = json.load(file)["actions"]
+    assert page.text("#sections a").split("\n") == ["Results", "Actions and plans", "Timeline", "Operators", "Training", "Memory", "Attempts", "Settings"]
+    shown = page.run("return actionsOf(runData).map((action) => [action.number, action.what, action.operators.length])")
+    n_operators = {plan["action"]: 0 for plan in plans}
+    for run_of_plan in record["runs"]:
+        if run_of_plan["action"] is not None:
+            n_operators[run_of_plan["action"]] = n_operators.get(run_of_plan["action"], 0) + len(run_of_plan["operators"])
+    assert shown == [[plan["action"], plan["what"], n_operators[plan["action"]]] for plan in plans], (shown, n_operators)
+    assert page.count("#timeline .chart svg") == 1 and page.run("return charts.find((entry) => entry.node.getAttribute('aria-label').startsWith('Timeline')).chart.getOption().series[0].data.length") == len(record["timeline"])
+    assert page.count("#training .training-curve") == len(record["training"]) == 3
+    curve = page.run("return charts.find((entry) => entry.node.getAttribute('aria-label').startsWith('Loss')).chart.getOption().series[0].data.map((point) => point[1])")
+    assert all(math.isclose(a, b, rel_tol=1e-8) for a, b in zip(curve, record["training"][0]["loss"], strict=True))
+    memory = page.run("return charts.find((entry) => entry.node.getAttribute('aria-label').startsWith('Memory')).chart.getOption().series[0].data")
+    assert memory == [rank["peak_resident_bytes"] for rank in record["ranks"]] and len(memory) == 3
+    # Each plan draws as one graph: a cache that is filled and read within an action is one box.
+    for plan in plans:
+        if plan["nodes"]:
+            page.run("[...document.querySelectorAll('#actions button.more')].forEach((node) => node.click()); [...document.querySelectorAll('#actions button.link')][arguments[0]].click()", plan["action"])
+            boxes = page.count("#actions .plan .node")
+            assert boxes == len({node.get("cache", f"node {node['id']}") for node in plan["nodes"]}), (plan["what"], boxes)
+    page.is_sound()
 
 
 if __name__ == "__main__":

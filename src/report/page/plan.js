@@ -42,8 +42,28 @@ function nodeWork(operators) {
   return work;
 }
 
+/**
+ * Nodes without the second mentions of a cache: rows that were kept by one run are read by others, which know it under other
+ * numbers. Returns the nodes with all inputs of that cache turned to the one that is left, and `nameOf` for numbers.
+ */
+function mergeCaches(all) {
+  const nodes = [...new Map(all.map((node) => [node.id, node])).values()]; // several runs of an action may mention one
+  const known = new Set(nodes.map((node) => node.id));
+  const isFiller = (node) => listOf(node.inputs).some((input) => known.has(input));
+  const kept = new Map();
+  for (const node of nodes.filter((one) => isNumber(one.cache))) {
+    if (!kept.has(node.cache) || (isFiller(node) && !isFiller(kept.get(node.cache)))) {
+      kept.set(node.cache, node);
+    }
+  }
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const nameOf = (id) => kept.get(byId.get(id)?.cache)?.id ?? id;
+  const merged = nodes.filter((node) => nameOf(node.id) === node.id).map((node) => ({ ...node, inputs: listOf(node.inputs).map(nameOf) }));
+  return { merged, nameOf };
+}
+
 function layOut(nodes) {
-  const graph = new dagre.graphlib.Graph().setGraph({ rankdir: "TB", nodesep: 22, ranksep: 34, marginx: 16, marginy: 16 }).setDefaultEdgeLabel(() => ({}));
+  const graph = new dagre.graphlib.Graph({ multigraph: true }).setGraph({ rankdir: "TB", nodesep: 22, ranksep: 34, marginx: 16, marginy: 16 }).setDefaultEdgeLabel(() => ({}));
   const known = new Set(nodes.map((node) => node.id));
   for (const node of nodes) {
     graph.setNode(String(node.id), { width: NODE.width, height: NODE.height });
@@ -51,7 +71,7 @@ function layOut(nodes) {
   for (const node of nodes) {
     listOf(node.inputs).forEach((input, at) => {
       if (known.has(input)) {
-        graph.setEdge(String(input), String(node.id), { at });
+        graph.setEdge(String(input), String(node.id), { at }, String(at)); // a cache may be joined with itself
       }
     });
   }
@@ -82,36 +102,60 @@ function planNode(node, place, work, allSeconds) {
   return group;
 }
 
-function planEdge(points, rows) {
-  const path = points.map((point, i) => {
+/** From the bottom of one box to the top of another; several inputs of a box arrive beside each other. */
+function planEdge(points, source, target, shift, rows) {
+  const start = { x: source.x, y: source.y + NODE.height / 2 };
+  const end = { x: target.x + shift, y: target.y - NODE.height / 2 };
+  const way = [start, ...(points.length > 3 ? points.slice(1, -1) : []), end];
+  const path = way.map((point, i) => {
     if (i === 0) {
       return `M${point.x},${point.y}`;
     }
-    const before = points[i - 1];
+    const before = way[i - 1];
     const middle = (before.y + point.y) / 2;
     return `C${before.x},${middle} ${point.x},${middle} ${point.x},${point.y}`;
   }).join("");
-  const last = points[points.length - 1];
-  const thick = isNumber(rows) && rows > 0 ? Math.min(6, 1 + Math.log10(rows) * 0.7) : 1;
+  const thick = isNumber(rows) && rows > 0 ? Math.min(5, 1 + Math.log10(rows) * 0.55) : 1;
   return [svgElement("path", { class: "edge", d: path, "stroke-width": thick }),
-    isNumber(rows) ? svgElement("text", { class: "rows", x: last.x + 7, y: last.y - 6 }, shortNumber(rows)) : null];
+    isNumber(rows) ? svgElement("text", { class: source.x > end.x + 12 ? "rows before" : "rows", x: end.x + (source.x > end.x + 12 ? -7 : 7), y: end.y - 5 }, shortNumber(rows)) : null];
 }
 
-/** The graph of an action's plan; `operators` are those of its runs. */
-function planGraph(action, operators) {
-  const nodes = listOf(action.nodes);
-  if (nodes.length === 0 || !window.dagre) {
+/** Which action filled each cache. */
+function keepersOf(actions) {
+  const keepers = new Map();
+  for (const action of actions) {
+    for (const node of listOf(action.nodes).filter((one) => isNumber(one.cache) && listOf(one.inputs).length > 0)) {
+      const isFilled = listOf(action.nodes).some((other) => node.inputs.includes(other.id));
+      if (isFilled && !keepers.has(node.cache)) {
+        keepers.set(node.cache, action.action);
+      }
+    }
+  }
+  return keepers;
+}
+
+/** The graph of an action's plan; `operators` are those of its runs, `keepers` says who filled which cache. */
+function planGraph(action, operators, keepers) {
+  if (listOf(action.nodes).length === 0 || !window.dagre) {
     return null;
   }
+  const { merged: nodes, nameOf } = mergeCaches(listOf(action.nodes));
+  for (const node of nodes.filter((one) => isNumber(one.cache) && !one.text)) {
+    const keeper = keepers.get(node.cache);
+    node.text = keeper === action.action ? "keeps these rows" : isNumber(keeper) ? `rows kept by action ${keeper}` : "";
+  }
   const graph = layOut(nodes);
-  const works = new Map(nodes.map((node) => [node.id, nodeWork(operators.filter((operator) => operator.node_id === node.id))]));
+  const works = new Map(nodes.map((node) => [node.id, nodeWork(operators.filter((operator) => nameOf(operator.node_id) === node.id))]));
   const all = Math.max(0, ...[...works.values()].map((work) => work.compute + work.wait + work.io));
   const { width, height } = graph.graph();
   const svg = svgElement("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `The plan of ${action.what || "an action"}: ${counted(nodes.length, "node")}; as text below` });
-  for (const edge of graph.edges()) {
-    const { points, at } = graph.edge(edge);
-    const target = nodes.find((node) => String(node.id) === edge.w);
-    addChildren(svg, planEdge(points, works.get(target.id).rows[at]));
+  for (const node of nodes) {
+    // From left to right as their boxes lie, so that lines do not cross.
+    const edges = (graph.inEdges(String(node.id)) || []).sort((a, b) => graph.edge(a).points.at(-2).x - graph.edge(b).points.at(-2).x);
+    edges.forEach((edge, i) => {
+      const { points, at } = graph.edge(edge);
+      addChildren(svg, planEdge(points, graph.node(edge.v), graph.node(edge.w), (i - (edges.length - 1) / 2) * 76, works.get(node.id).rows[at]));
+    });
   }
   for (const node of nodes) {
     svg.append(planNode(node, graph.node(String(node.id)), works.get(node.id), all));

@@ -46,7 +46,7 @@ function showHeader(place, data) {
     ["Ranks", isNumber(attempt.n_ranks ?? data.record?.n_ranks) ? `${groupedNumber(attempt.n_ranks ?? data.record.n_ranks)}${nodes.length > 1 ? ` on ${nodes.length} nodes` : ""}` : null],
     ["Core-hours", isNumber(coreHours) ? trimmed(coreHours, 3) : null],
     ["Energy", isNumber(energy) ? energyText(energy) : null],
-    ["Inputs", inputs.length > 0 ? `${counted(inputs.length, "file")}, ${bytesText(inputBytes)}` : null],
+    ["Inputs", inputs.length > 0 ? `${counted(inputs.length + (run.inputs_left_out || 0), "file")}, ${run.inputs_left_out > 0 ? "more than " : ""}${bytesText(inputBytes)}` : null],
     ["Sent between ranks", isNumber(totalOf(data, "bytes_sent")) ? bytesText(totalOf(data, "bytes_sent")) : null],
     ["Spilled to disk", data.record ? bytesText(spilled) : null],
     ["Peak memory of a rank", peak > 0 ? bytesText(peak) : null],

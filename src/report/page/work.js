@@ -20,7 +20,7 @@ function runsByAction(data) {
   for (const record of [...listOf(data.earlier), data.record]) {
     const own = new Map();
     listOf(record?.runs).forEach((run, at) => {
-      const action = isNumber(run.action) ? run.action : at;
+      const action = run.action === undefined ? at : run.action; // older records do not say; null: in no action
       own.set(action, [...(own.get(action) || []), run]);
     });
     own.forEach((runs, action) => byAction.set(action, runs));
@@ -28,7 +28,22 @@ function runsByAction(data) {
   return byAction;
 }
 
+/** How long each action took by the timeline, which knows of fits too. */
+function spansOf(data) {
+  const ends = new Map();
+  for (const record of [...listOf(data.earlier), data.record]) {
+    const own = new Map();
+    for (const bar of listOf(record?.timeline)) {
+      const before = own.get(bar.action) || [Infinity, -Infinity];
+      own.set(bar.action, [Math.min(before[0], bar.start), Math.max(before[1], bar.end)]);
+    }
+    own.forEach((span, action) => ends.set(action, span[1] - span[0]));
+  }
+  return ends;
+}
+
 function actionsOf(data) {
+  const spans = spansOf(data);
   const runs = runsByAction(data);
   const plans = new Map(listOf(data.plan?.actions).map((action) => [action.action, action]));
   const lines = new Map(listOf(data.journal).map((line) => [line.action, line]));
@@ -39,7 +54,7 @@ function actionsOf(data) {
     return {
       number, plan: plans.get(number) || { nodes: [] }, runs: own, isCommitted: Boolean(line),
       what: plans.get(number)?.what || line?.what || `action ${number}`,
-      seconds: measured || line?.seconds || 0,
+      seconds: line?.seconds ?? Math.max(measured, spans.get(number) || 0),
       operators: own.flatMap((run) => listOf(run.operators)),
     };
   });
@@ -88,8 +103,8 @@ function operatorTable(operators, withAction, first) {
   return dataTable(columns, operators, { first, label: "Operators" });
 }
 
-function actionDetail(action) {
-  const graph = planGraph(action.plan, action.operators);
+function actionDetail(action, keepers) {
+  const graph = planGraph(action.plan, action.operators, keepers);
   const left = action.runs.reduce((sum, run) => sum + (run.left_out || 0), 0);
   return element("div", { class: "card", id: "action-detail" },
     element("div", { class: "between" }, element("h3", null, `Action ${action.number}: ${action.what}`), timeLegend(action.operators.length > 0 ? addTimes(action.operators) : null)),
@@ -106,11 +121,14 @@ function showActions(section, data) {
     return false;
   }
   const longest = Math.max(...actions.map((action) => action.seconds));
-  let chosen = actions.reduce((a, b) => (b.seconds > a.seconds && listOf(b.plan.nodes).length > 0 ? b : a), actions.find((action) => listOf(action.plan.nodes).length > 0) || actions[0]);
+  // The one to begin with: where plans took most time; fits spend theirs outside of plans.
+  const inPlans = (action) => (listOf(action.plan.nodes).length > 0 ? 1 + action.operators.reduce((sum, operator) => sum + operatorSeconds(operator), 0) : 0);
+  let chosen = actions.reduce((a, b) => (inPlans(b) > inPlans(a) ? b : a), actions[0]);
+  const keepers = keepersOf(actions.map((action) => action.plan));
   const detail = element("div");
   const choose = (action, isByHand) => {
     chosen = action;
-    detail.replaceChildren(actionDetail(action));
+    detail.replaceChildren(actionDetail(action, keepers));
     table.refresh();
     if (isByHand) {
       detail.scrollIntoView({ block: "nearest" });
@@ -205,7 +223,7 @@ function showTimeline(section, data) {
     const bars = record.timeline.filter((bar) => isNumber(bar.start) && isNumber(bar.end)).sort((a, b) => a.start - b.start);
     const parts = bars.reduce((sum, bar) => ({ compute: sum.compute + Math.max(0, bar.end - bar.start - (bar.wait || 0) - (bar.io || 0)), wait: sum.wait + (bar.wait || 0), io: sum.io + (bar.io || 0) }), { compute: 0, wait: 0, io: 0 });
     const n = new Set(bars.map((bar) => bar.rank)).size;
-    const of = record.n_ranks > n ? ` ${n} of ${groupedNumber(record.n_ranks)} ranks are shown.` : "";
+    const of = (record.n_ranks > n ? ` ${n} of ${groupedNumber(record.n_ranks)} ranks are shown.` : "") + (record.timeline_left_out > 0 ? ` The run left out ${groupedNumber(record.timeline_left_out)} of its bars.` : "");
     dropCharts(place);
     place.replaceChildren(element("div", { class: "between" }, element("p", { class: "note" }, `A bar is a pipeline on a rank, in seconds since the attempt began. In a bar, first computing, then reading and writing, then waiting.${of} The slider below zooms.`), timeLegend(parts)),
       chartPlace(`Timeline of ${counted(n, "rank")}, ${counted(bars.length, "bar")}`, () => timelineOption(bars, actions), { renderer: bars.length > 1500 ? "canvas" : "svg" }));
@@ -284,6 +302,8 @@ function showTraining(section, data) {
     chartPlace(`${title} of ${fit.estimator}`, () => curveOption(fit, title, values)),
     folded("The numbers", () => dataTable([{ name: "step", value: (row) => row[0], isEnd: true }, { name: title, value: (row) => row[1], show: (row) => groupedNumber(row[1]), isEnd: true }], values.map((value, at) => [fit.steps?.[at] ?? at + 1, value]), { label: title })));
   }));
-  section.append(element("div", { class: "grid" }, cards));
+  const grid = element("div", { class: "grid" }, cards);
+  pairUp(grid);
+  section.append(grid);
   return true;
 }
