@@ -12,8 +12,9 @@
 #include "ml/estimator.h"
 #include "ml/nearest_centre.h"
 #include "ml/neighbours_heap.h"
+#include "ml/wide.h"
 
-enum { QUERY_CHUNK = 256, ROW_CHUNK = 512 };
+enum { QUERY_CHUNK = 256, ROW_CHUNK = 512, WIDTH = 8 };
 
 static const qn_setting settings[] = {
     {{"k", "5", "neighbours"}, QN_SETTING_INT64, offsetof(qn_neighbours_options, k), 1, 1e6, NULL},
@@ -164,6 +165,34 @@ done:
   return status;
 }
 
+// Eight neighbouring numbers, wherever they lie.
+typedef double eight __attribute__((vector_size(64), aligned(8), may_alias));
+typedef int64_t eight_bits __attribute__((vector_size(64), aligned(8), may_alias));
+
+// The first place from `at` on whose score is below the bar; n: none. Few are, so that mostly it is enough to
+// see that no difference of 64 has a minus.
+QN_WIDE static int64_t next_below(const double *products, const double *norms, int64_t at, int64_t n,
+                                  double bar) {
+  const eight bars = {bar, bar, bar, bar, bar, bar, bar, bar};
+
+  for (; at + 8 * WIDTH <= n; at += 8 * WIDTH) {
+    eight_bits below = {0};
+    for (int v = 0; v < 8 * WIDTH; v += WIDTH) {
+      const eight scores = *(const eight *)(products + at + v) + *(const eight *)(norms + at + v);
+      below |= (eight_bits)(scores - bars);
+    }
+    const int64_t halves[] = {below[0] | below[4], below[1] | below[5], below[2] | below[6],
+                              below[3] | below[7]};
+    if ((halves[0] | halves[1] | halves[2] | halves[3]) < 0) {
+      break;
+    }
+  }
+  while (at < n && !(products[at] + norms[at] < bar)) {
+    at++;
+  }
+  return at;
+}
+
 // With z = query - m and r = row - m: |z - r|^2 - |z|^2 = |r|^2 - 2 z r, and z r differs from z row by what
 // is the same for all rows.
 static void search_chunk(search *s, int64_t n_queries, int64_t first, int64_t n) {
@@ -181,12 +210,10 @@ static void search_chunk(search *s, int64_t n_queries, int64_t first, int64_t n)
       qn_neighbour *heap = s->heaps + (from + q) * s->k;
       const double *row = s->products + q * n;
       double bar = heap[0].distance;
-      for (int64_t r = 0; r < n; r++) {
-        const double score = row[r] + s->norms[r];
-        if (score < bar) {
-          qn_neighbours_replace(heap, s->k, score, first + r);
-          bar = heap[0].distance;
-        }
+      for (int64_t r = next_below(row, s->norms, 0, n, bar); r < n;
+           r = next_below(row, s->norms, r + 1, n, bar)) {
+        qn_neighbours_replace(heap, s->k, row[r] + s->norms[r], first + r);
+        bar = heap[0].distance;
       }
     }
   }

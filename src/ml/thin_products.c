@@ -196,7 +196,7 @@ static void multiply_by_tiles(const qn_thin_product *p) {
 
 static bool pays(const qn_thin_product *p) {
   const int64_t least = p->n_rows < p->n_terms ? p->n_rows : p->n_terms;
-  return p->n_rows >= LEAST_ROWS && p->n_terms > 0 && least <= MOST_ROWS &&
+  return openblas_get_num_threads() == 1 && p->n_rows >= LEAST_ROWS && p->n_terms > 0 && least <= MOST_ROWS &&
          __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl");
 }

@@ -15,6 +15,7 @@ typedef struct qn_thin_product {
   bool adds; // to what is in c
 } qn_thin_product;
 
-/// Local. c = a b, or c += a b; by BLAS if neither rows nor terms are few, or the processor has no AVX-512.
-/// The way depends on the sizes alone, and with it the rounding.
+/// Local. c = a b, or c += a b; by BLAS if neither rows nor terms are few, if it has several threads, or
+/// if the processor has no AVX-512. With one thread the way, and with it the rounding, depends on sizes
+/// alone.
 void qn_thin_multiply(const qn_thin_product *product);
