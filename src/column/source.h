@@ -48,6 +48,7 @@ struct qn_source {
   int64_t n_splits;
   int64_t n_bytes;         // of input, for progress and for choices; -1 if unknown
   int64_t n_rows;          // if known without reading, else -1
+  uint64_t identity;       // hash of which files or rows these are and in what state; known on rank 0 only
   bool reads_whole_rows;   // every column must be read even if few are wanted (malformed rows are collected)
   const char *description; // "csv ratings.csv (3 files, 1.2 GiB)"
 };

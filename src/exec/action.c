@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "exec/job_state.h"
+#include "exec/restart.h"
 
 const char *qn_action_name(qn_action_kind kind) {
   static const char *const names[] = {
@@ -25,6 +26,7 @@ void qn_action_begin(qn_job *job, qn_action_kind kind, const qn_dataset *dataset
   action->number++;
   action->kind = kind;
   action->start_ns = qn_clock_ns();
+  qn_restart_begin(job);
   snprintf(action->what, sizeof action->what, "%s%s%s", qn_action_name(kind), what[0] != '\0' ? " " : "",
            what);
   job->progress.step = job->progress.n_steps = 0;

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "column/print.h"
 #include "exec/action.h"
 #include "exec/job_state.h"
+#include "exec/restart.h"
 #include "exec/sinks.h"
 #include "plan/estimate.h"
 
@@ -17,12 +19,34 @@ static bool ends_with(const char *text, const char *end) {
   return n_text > n_end && strcmp(text + n_text - n_end, end) == 0;
 }
 
-static qn_status run_into(qn_dataset *dataset, const qn_sink *sink, qn_action_kind kind, const char *what) {
+// Runs a dataset into a sink; `restart` says what that leaves, if it is to be skipped when the job goes on
+// after it was ended, else it is NULL. `value` (may be NULL) is what the sink finds, which comes from the
+// journal then.
+static qn_status run_into(qn_dataset *dataset, const qn_sink *sink, qn_action_kind kind, const char *what,
+                          qn_restart_action *restart, int64_t *value) {
+  qn_status status = QN_OK;
+  qn_error err = {0};
+  bool is_done = false;
+
   if (dataset == NULL) {
     return QN_ERR_MEMORY;
   }
-  qn_action_begin(dataset->plan->job, kind, dataset, what);
-  return qn_action_end(dataset->plan->job, qn_run_plan(dataset->plan->job, dataset, sink));
+  qn_job *job = dataset->plan->job;
+  qn_action_begin(job, kind, dataset, what);
+  if (restart != NULL) {
+    restart->dataset = dataset;
+    status = qn_job_keep_error(job, qn_restart_look(job, restart, &is_done, &err), &err);
+  }
+  if (status == QN_OK && is_done && value != NULL) {
+    *value = restart->value;
+  } else if (status == QN_OK && !is_done) {
+    status = qn_run_plan(job, dataset, sink);
+    if (status == QN_OK && restart != NULL) {
+      restart->value = value != NULL ? *value : 0;
+      qn_restart_note(job, restart);
+    }
+  }
+  return qn_action_end(job, status);
 }
 
 // A job that was called wrongly has no output path; then it has failed already, and keeps its own message.
@@ -39,7 +63,8 @@ static qn_status write_stage(qn_dataset *dataset, const char *path) {
 
   stage.sorted_by = is_sorted ? dataset->text : NULL;
   const qn_sink sink = qn_stage_sink_of(&stage);
-  return run_into(dataset, &sink, QN_ACTION_STAGE, path);
+  qn_restart_action restart = {.product = path};
+  return run_into(dataset, &sink, QN_ACTION_STAGE, path, &restart, NULL);
 }
 
 QN_API qn_status qn_write_csv(qn_dataset *dataset, const char *path, const qn_csv_write_options *options) {
@@ -52,7 +77,9 @@ QN_API qn_status qn_write_csv(qn_dataset *dataset, const char *path, const qn_cs
                      .separator = given.separator != '\0' ? given.separator : fallback,
                      .raw_binary = given.raw_binary};
   const qn_sink sink = qn_csv_sink_of(&csv);
-  return run_into(dataset, &sink, QN_ACTION_WRITE, path);
+  const uint8_t form[] = {(uint8_t)csv.separator, csv.raw_binary};
+  qn_restart_action restart = {.product = path, .options = qn_hash_bytes(form, sizeof form, 0)};
+  return run_into(dataset, &sink, QN_ACTION_WRITE, path, &restart, NULL);
 }
 
 QN_API qn_status qn_write(qn_dataset *dataset, const char *path) {
@@ -75,7 +102,8 @@ QN_API qn_dataset *qn_stage(qn_dataset *in, const char *path) {
 QN_API qn_status qn_count(qn_dataset *dataset, int64_t *n_rows) {
   qn_count_sink count = {0};
   const qn_sink sink = qn_count_sink_of(&count);
-  const qn_status status = run_into(dataset, &sink, QN_ACTION_COUNT, "");
+  qn_restart_action restart = {0};
+  const qn_status status = run_into(dataset, &sink, QN_ACTION_COUNT, "", &restart, &count.n_rows);
 
   *n_rows = status == QN_OK ? count.n_rows : 0;
   return status;
@@ -84,7 +112,7 @@ QN_API qn_status qn_count(qn_dataset *dataset, int64_t *n_rows) {
 QN_API qn_status qn_collect(qn_dataset *dataset, qn_batch **out) {
   qn_collect_sink collect = {0};
   const qn_sink sink = qn_collect_sink_of(&collect);
-  const qn_status status = run_into(dataset, &sink, QN_ACTION_COLLECT, "");
+  const qn_status status = run_into(dataset, &sink, QN_ACTION_COLLECT, "", NULL, NULL);
 
   *out = status == QN_OK ? collect.batch : NULL;
   return status;

@@ -14,6 +14,7 @@
 #include "exec/job_state.h"
 #include "exec/op_cache.h"
 #include "exec/rejects.h"
+#include "exec/restart.h"
 #include "exec/scratch.h"
 #include "exec/silence.h"
 #include "exec/time_limit.h"
@@ -217,6 +218,7 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
   }
   if (status == QN_OK && !about->only_looks) {
     status = open_run_folder(job, argc, argv, &err);
+    status = status == QN_OK ? qn_restart_open(job, &err) : status;
   }
   qn_comm_heed_stop(job->comm, true);
   if (status == QN_OK) {
@@ -309,6 +311,7 @@ QN_API int qn_job_close(qn_job *job) {
   }
   fflush(stdout);
   qn_progress_end(job, state_text(status));
+  qn_restart_free(job->restart);
   end_run_folder(job, status, exit_code, &err);
   free_owned(job);
   qn_record_release(&job->record);

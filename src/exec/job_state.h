@@ -34,8 +34,9 @@ struct qn_job {
   qn_rejects *rejects;       // list of the CSV readers' reject files, or NULL
   qn_placement placement;    // where its ranks run
   qn_record record;
-  const char *run_given;     // --run, or NULL
-  qn_run_folder *run_folder; // NULL: none
+  const char *run_given;      // --run, or NULL
+  qn_run_folder *run_folder;  // NULL: none
+  struct qn_restart *restart; // NULL: no run folder
   qn_job_progress progress;
   qn_run_notes notes;
   qn_action action; // action.number is how many there were, less one

@@ -6,8 +6,10 @@
 
 #include <quern/job.h>
 #include "base/check.h"
+#include "base/hash.h"
 #include "exec/job_state.h"
 #include "exec/rejects.h"
+#include "exec/restart.h"
 #include "io/csv_source.h"
 #include "io/idx_source.h"
 #include "io/libsvm_source.h"
@@ -26,6 +28,8 @@ typedef struct input_finder {
   qn_type text_type;
   const qn_csv_options *csv;
   qn_rejects *rejects;
+  uint64_t *identity; // find() adds which files they are and in what state
+  int64_t *newest;    // and when the last of them was changed
 } input_finder;
 
 // The size of the first of two encoded things, then both.
@@ -46,6 +50,7 @@ static qn_status find_files(const input_finder *finder, qn_buffer *out, qn_error
 
   QN_TRY(qn_file_list_resolve(finder->paths, &files, err));
   qn_note_files(finder->job, &files);
+  qn_restart_identify_files(finder->job, &files, finder->identity, finder->newest);
   QN_TRY(qn_file_list_encode(&files, out, err));
 
 done:
@@ -75,9 +80,11 @@ static qn_status find_csv(const input_finder *finder, qn_buffer *out, qn_error *
 
   QN_TRY(qn_file_list_resolve(finder->paths, &files, err));
   qn_note_files(finder->job, &files);
+  qn_restart_identify_files(finder->job, &files, finder->identity, finder->newest);
   QN_TRY(qn_csv_sniff(&files, finder->csv, &format, err));
   QN_TRY(qn_file_list_encode(&files, &list, err));
   QN_TRY(qn_csv_format_encode(&format, &head, err));
+  *finder->identity = qn_hash_bytes(head.data, head.size, *finder->identity);
   QN_TRY(put_pair(out, &list, &head, err));
 
 done:
@@ -124,15 +131,16 @@ done:
 }
 
 // One file of a name.
-static qn_status find_idx_file(qn_job *job, const char *path, qn_buffer *list, qn_idx_head *head,
-                               qn_error *err) {
+static qn_status find_idx_file(const input_finder *finder, const char *path, qn_buffer *list,
+                               qn_idx_head *head, qn_error *err) {
   qn_status status = QN_OK;
   qn_file_list files = {0};
 
   QN_TRY(qn_file_list_resolve(path, &files, err));
   QN_REQUIRE(files.n_files == 1, err, QN_ERR_ARG, "read idx: '%s' is %lld files; one is wanted", path,
              (long long)files.n_files);
-  qn_note_files(job, &files);
+  qn_note_files(finder->job, &files);
+  qn_restart_identify_files(finder->job, &files, finder->identity, finder->newest);
   QN_TRY(qn_idx_head_read(&files.files[0], head, err));
   QN_TRY(qn_file_list_encode(&files, list, err));
 
@@ -147,9 +155,9 @@ static qn_status find_idx(const input_finder *finder, qn_buffer *out, qn_error *
   qn_buffer images = {0}, labels = {0};
   qn_idx_head heads[2] = {{0}};
 
-  QN_TRY(find_idx_file(finder->job, finder->paths, &images, &heads[0], err));
+  QN_TRY(find_idx_file(finder, finder->paths, &images, &heads[0], err));
   if (finder->labels != NULL) {
-    QN_TRY(find_idx_file(finder->job, finder->labels, &labels, &heads[1], err));
+    QN_TRY(find_idx_file(finder, finder->labels, &labels, &heads[1], err));
   }
   QN_TRY(qn_buffer_append(out, heads, sizeof heads, err));
   QN_TRY(put_pair(out, &images, &labels, err));
@@ -196,6 +204,7 @@ static qn_status find_stage(const input_finder *finder, qn_buffer *out, qn_error
     qn_note_stage(finder->job, finder->paths, qn_manifest_n_bytes(manifest));
   }
   QN_TRY(qn_manifest_encode(manifest, out, err));
+  qn_restart_identify_stage(finder->job, finder->paths, out, finder->identity);
 
 done:
   qn_manifest_free(manifest);
@@ -216,12 +225,19 @@ done:
 }
 
 // Collective.
-static qn_dataset *read_with(const input_finder *finder, const char *what) {
+static qn_dataset *read_with(const input_finder *given, const char *what) {
   qn_status status = QN_OK;
   qn_error err = {0};
   qn_buffer found = {0};
   qn_source *source = NULL;
+  uint64_t identity = qn_hash_bytes(what, (int64_t)strlen(what), 0);
+  int64_t newest = 0;
+  input_finder with_identity = *given;
+  const input_finder *finder = &with_identity;
   qn_job *job = finder->job;
+
+  with_identity.identity = &identity;
+  with_identity.newest = &newest;
 
   if (qn_job_check(job, &err) != QN_OK) { // known to all ranks: none of them reads
     return qn_plan_finish(qn_plan_node(&job->plan, QN_NODE_SOURCE, NULL, NULL, finder->paths), job->status,
@@ -234,6 +250,8 @@ static qn_dataset *read_with(const input_finder *finder, const char *what) {
   }
   QN_TRY(qn_comm_broadcast(job->comm, 0, &found, &err));
   QN_TRY(finder->make(finder, &found, &source, &err));
+  source->identity = identity;
+  QN_TRY(qn_restart_check_input(job, source, newest, &err));
 
 done:
   qn_buffer_release(&found);

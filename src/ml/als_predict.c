@@ -200,6 +200,9 @@ qn_dataset *qn_als_predict(qn_dataset *data, qn_model *model) {
   QN_TRY(print_kept(schema, &kept, &err));
   out = qn_extend(qn_select(data, (const char *)keys.data), append_predictions, model->als_lookup,
                   "prediction float64");
+  if (out != NULL) {
+    out->ctx_hash = model->identity;
+  }
   out = qn_select(out, (const char *)kept.data);
 
 done:

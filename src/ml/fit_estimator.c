@@ -11,6 +11,7 @@
 #include "ml/blas.h"
 #include "ml/estimator.h"
 #include "ml/fit_progress.h"
+#include "ml/fit_restart.h"
 #include "ml/rows_load.h"
 #include "plan/plan.h"
 
@@ -207,11 +208,13 @@ static qn_status fit_rows(qn_fit_state *fit, bool is_silent, qn_error *err) {
     status = qn_comm_agree(fit->comm, status, err);
   }
   QN_TRY(status);
+  qn_fit_restart_start(fit, is_silent);
   QN_TRY(fit->model->estimator->fit(fit, err));
   QN_TRY(check_arrays(fit->model, err));
   QN_TRY(qn_fit_progress_finish(fit, err));
 
 done:
+  qn_fit_restart_steps_end(fit);
   qn_fit_progress_free(fit->progress);
   return status;
 }
@@ -247,17 +250,25 @@ qn_model *qn_fit_estimator(qn_dataset *data, const qn_estimator *estimator, cons
   qn_error err = {0};
   qn_model *model = NULL;
   qn_rows *rows = NULL;
+  qn_restart_action restart = {0};
 
   if (data == NULL || data->status != QN_OK) {
     return NULL;
   }
   how = how == NULL ? &plain : how;
   qn_action_begin(data->plan->job, QN_ACTION_FIT, data, estimator->name);
-  qn_status status = prepare_and_load(data, estimator, how, options, &model, &rows, &err);
-  if (status == QN_OK) {
+  qn_status status = qn_fit_restart_look(data, estimator, how, options, &restart, &model, &err);
+  const bool is_done = model != NULL;
+  if (status == QN_OK && !is_done) {
+    status = prepare_and_load(data, estimator, how, options, &model, &rows, &err);
+  }
+  if (status == QN_OK && !is_done) {
     status = qn_fit_rows(model, data->plan->job->comm, how, data, rows, false, &err);
   }
   qn_rows_free(rows);
+  if (status == QN_OK && !is_done) {
+    qn_fit_restart_finish(model, &restart);
+  }
   qn_job_keep_error(data->plan->job, status, &err);
   return qn_action_end(data->plan->job, status) == QN_OK ? model : NULL;
 }

@@ -12,6 +12,7 @@
 #include "exec/job_state.h"
 #include "ml/blas.h"
 #include "ml/estimator.h"
+#include "ml/fit_restart.h"
 #include "ml/metrics.h"
 
 enum { DEFAULT_CHECKPOINT_STEPS = 10 };
@@ -49,9 +50,14 @@ static qn_status make_fingerprint(qn_fit_state *fit, qn_error *err) {
   qn_status status = QN_OK;
   const qn_model *model = fit->model;
   qn_buffer *text = &fit->progress->fingerprint;
-  int64_t hash = fit->rows == NULL ? 0 : (int64_t)hash_rows(fit->rows);
+  int64_t hash = 0;
 
-  QN_TRY(qn_comm_reduce_int64(fit->comm, QN_SUM, &hash, 1, err));
+  if (fit->progress->is_ours) { // the plan says what the rows are
+    hash = (int64_t)qn_restart_fingerprint(model->job);
+  } else {
+    hash = fit->rows == NULL ? 0 : (int64_t)hash_rows(fit->rows);
+    QN_TRY(qn_comm_reduce_int64(fit->comm, QN_SUM, &hash, 1, err));
+  }
   QN_TRY(qn_buffer_printf(text, err, "estimator %s\noptions ", model->estimator->name));
   QN_TRY(qn_settings_print(model->estimator, model->options, text, err));
   QN_TRY(qn_buffer_printf(
@@ -101,15 +107,14 @@ qn_status qn_fit_progress_new(qn_fit_state *fit, bool is_silent, qn_fit_progress
   qn_fit_progress *progress = calloc(1, sizeof *progress);
 
   QN_REQUIRE(progress != NULL, err, QN_ERR_MEMORY, "no memory for a fit");
-  *progress =
-      (qn_fit_progress){.is_silent = is_silent || fit->how->report_seconds < 0,
-                        .checkpoint = is_silent ? NULL : fit->how->checkpoint,
-                        .checkpoint_steps = fit->how->checkpoint_steps > 0 ? fit->how->checkpoint_steps
-                                                                           : DEFAULT_CHECKPOINT_STEPS,
-                        .n_steps = expected_steps(fit),
-                        .is_part = is_silent,
-                        .report_seconds = fit->how->report_seconds > 0 ? fit->how->report_seconds : 1,
-                        .reported_ns = qn_clock_ns()};
+  *progress = (qn_fit_progress){
+      .is_silent = is_silent || fit->how->report_seconds<0, .checkpoint_steps = fit->how->checkpoint_steps> 0
+                       ? fit->how->checkpoint_steps
+                       : DEFAULT_CHECKPOINT_STEPS,
+      .n_steps = expected_steps(fit),
+      .is_part = is_silent,
+      .report_seconds = fit->how->report_seconds > 0 ? fit->how->report_seconds : 1,
+      .reported_ns = qn_clock_ns()};
   *out = progress;
 
 done:
@@ -221,7 +226,7 @@ static void print_line(const qn_fit_state *fit, const qn_fit_report *report, dou
   qn_job_tell(fit->model->job, "%s\n", line);
 }
 
-qn_status qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {
+static qn_status note_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {
   qn_status status = QN_OK;
   qn_fit_progress *progress = fit->progress;
 
@@ -256,6 +261,11 @@ done:
   return status;
 }
 
+qn_status qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {
+  const qn_status status = note_step(fit, report, err);
+  return status == QN_OK ? qn_fit_restart_step(fit, err) : status;
+}
+
 qn_status qn_fit_note(qn_fit_state *fit, const char *name, double value, qn_error *err) {
   qn_status status = QN_OK;
 
@@ -269,7 +279,9 @@ done:
 // --- checkpoints -----------------------------------------------------------------------------------------
 
 bool qn_fit_wants_checkpoint(const qn_fit_state *fit, int64_t step) {
-  return fit->progress->checkpoint != NULL && step % fit->progress->checkpoint_steps == 0;
+  const qn_fit_progress *progress = fit->progress;
+  return progress->checkpoint != NULL &&
+         (progress->is_due || (!progress->is_ours && step % progress->checkpoint_steps == 0));
 }
 
 // Adds what every checkpoint has to a copy of the state.
@@ -300,8 +312,16 @@ qn_status qn_fit_checkpoint(qn_fit_state *fit, int64_t step, const qn_arrays *st
     QN_TRY(make_fingerprint(fit, err));
   }
   if (qn_comm_rank(fit->comm) == 0) {
-    QN_TRY(write_checkpoint(progress, step, state, err));
+    qn_error why = {0};
+    status = progress->is_ours ? qn_folder_make_for(progress->checkpoint, &why) : QN_OK;
+    status = status == QN_OK ? write_checkpoint(progress, step, state, &why) : status;
+    if (status != QN_OK && progress->is_ours) { // without it only time is lost
+      qn_job_tell(fit->model->job, "%s: no checkpoint: %s\n", fit->model->estimator->name, why.message);
+      status = QN_OK;
+    }
+    QN_REQUIRE(status == QN_OK, err, status, "%s", why.message);
   }
+  QN_TRY(qn_fit_restart_kept(fit, err));
 
 done:
   return status;
@@ -342,6 +362,24 @@ done:
   return status;
 }
 
+// Rank 0. One of ours that is of no use stays empty: the training begins anew.
+static qn_status read_checkpoint(qn_fit_state *fit, qn_arrays *out, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_fit_progress *progress = fit->progress;
+  qn_error why = {0};
+
+  QN_TRY(qn_arrays_read(progress->checkpoint, CHECKPOINT_KIND, out, &why));
+  QN_TRY(check_fingerprint(progress, out, &why));
+
+done:
+  if (status != QN_OK && progress->is_ours) {
+    qn_job_tell(fit->model->job, "%s: begins anew: %s\n", fit->model->estimator->name, why.message);
+    qn_arrays_release(out);
+    return QN_OK;
+  }
+  return status == QN_OK ? QN_OK : qn_fail(err, status, "%s", why.message);
+}
+
 qn_status qn_fit_resume(qn_fit_state *fit, int64_t *step, qn_arrays *state, qn_error *err) {
   qn_status status = QN_OK;
   qn_fit_progress *progress = fit->progress;
@@ -351,6 +389,7 @@ qn_status qn_fit_resume(qn_fit_state *fit, int64_t *step, qn_arrays *state, qn_e
   const int64_t one = 1;
 
   *step = 0;
+  qn_fit_restart_steps_begin(fit);
   if (progress->checkpoint == NULL) {
     goto done;
   }
@@ -358,9 +397,10 @@ qn_status qn_fit_resume(qn_fit_state *fit, int64_t *step, qn_arrays *state, qn_e
     QN_TRY(make_fingerprint(fit, err));
   }
   if (qn_comm_rank(fit->comm) == 0 && qn_file_exists(progress->checkpoint)) {
-    QN_TRY(qn_arrays_read(progress->checkpoint, CHECKPOINT_KIND, &kept, err));
-    QN_TRY(check_fingerprint(progress, &kept, err));
-    QN_TRY(qn_arrays_encode(&kept, &bytes, err));
+    QN_TRY(read_checkpoint(fit, &kept, err));
+    if (kept.n > 0) {
+      QN_TRY(qn_arrays_encode(&kept, &bytes, err));
+    }
     qn_arrays_release(&kept);
   }
   QN_TRY(qn_comm_broadcast(fit->comm, 0, &bytes, err));

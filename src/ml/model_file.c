@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/check.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "exec/job_state.h"
 #include "ml/blas.h"
 #include "ml/estimator.h"
@@ -125,18 +126,24 @@ done:
   return status;
 }
 
-static qn_status save_here(const qn_model *model, const char *path, qn_error *err) {
+qn_status qn_model_write(const qn_model *model, const char *path, qn_error *err) {
   qn_status status = QN_OK;
   qn_arrays all = {0};
 
   QN_TRY(qn_model_put(model, &all, err));
   QN_TRY(qn_arrays_write(&all, KIND, path, err));
-  if (model->checkpoint != NULL) {
-    unlink(model->checkpoint); // it is not needed any more; that it cannot be removed is no failure
-  }
 
 done:
   qn_arrays_release(&all);
+  return status;
+}
+
+static qn_status save_here(const qn_model *model, const char *path, qn_error *err) {
+  const qn_status status = qn_model_write(model, path, err);
+
+  if (status == QN_OK && model->checkpoint != NULL) {
+    unlink(model->checkpoint); // it is not needed any more; that it cannot be removed is no failure
+  }
   return status;
 }
 
@@ -159,7 +166,8 @@ QN_API qn_status qn_model_save(qn_model *model, const char *path) {
 }
 
 // The file's bytes as rank 0 has read them.
-static qn_status read_shared(qn_job *job, const char *path, qn_arrays *out, qn_error *err) {
+static qn_status read_shared(qn_job *job, const char *path, qn_arrays *out, uint64_t *identity,
+                             qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer bytes = {0};
 
@@ -167,6 +175,7 @@ static qn_status read_shared(qn_job *job, const char *path, qn_arrays *out, qn_e
   if (qn_comm_rank(job->comm) == 0) {
     QN_TRY(qn_arrays_read(path, KIND, out, err));
     QN_TRY(qn_arrays_encode(out, &bytes, err));
+    *identity = qn_hash_bytes(bytes.data, bytes.size, 0);
   }
   QN_TRY(qn_comm_broadcast(job->comm, 0, &bytes, err));
   if (qn_comm_rank(job->comm) != 0) {
@@ -199,12 +208,16 @@ QN_API qn_model *qn_model_load(qn_job *job, const char *path) {
   qn_error err = {0};
   qn_arrays kept = {0};
   qn_model *model = NULL;
+  uint64_t identity = 0;
 
   qn_status status = qn_job_check(job, &err);
   if (status == QN_OK) {
-    status = read_shared(job, path, &kept, &err);
+    status = read_shared(job, path, &kept, &identity, &err);
     if (status == QN_OK) {
       status = build(job, path, &kept, &model, &err);
+    }
+    if (status == QN_OK) {
+      model->identity = identity;
     }
     status = qn_comm_agree(job->comm, status, &err);
   }

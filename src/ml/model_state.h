@@ -30,6 +30,7 @@ struct qn_model {
   uint64_t seed;
   bool is_float32, is_exact;
   const char *checkpoint;           // to be removed when the model is saved, or NULL
+  uint64_t identity;                // hash of what it was made from; on rank 0; 0: not known
   double load_seconds, fit_seconds; // not saved: the same model makes the same bytes
   struct qn_als_lookup *als_lookup; // als: numbers of users and items by value; NULL until needed
 };
@@ -47,6 +48,8 @@ int qn_model_n_outputs(const qn_model *model);
 qn_status qn_model_outputs(const qn_model *model, const qn_batch *inputs, qn_buffer *outputs, bool *is_bad,
                            qn_error *err);
 
+/// Local, called by one rank. Writes the model's file, whole or not at all.
+qn_status qn_model_write(const qn_model *model, const char *path, qn_error *err);
 /// Local. All of a model but the job, as arrays and texts, and back.
 qn_status qn_model_put(const qn_model *model, qn_arrays *out, qn_error *err);
 qn_status qn_model_get(qn_model *model, const qn_arrays *kept, qn_error *err);

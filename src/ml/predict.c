@@ -226,7 +226,11 @@ static qn_status make_prediction(qn_dataset *data, qn_model *model, qn_dataset *
   QN_TRY(print_columns(model, state->task, &made, err));
   QN_TRY(print_kept(data->schema, (const char *)made.data, &kept, err));
   qn_dataset *inputs = qn_features_inputs(model->features, data, "*");
-  *out = qn_select(qn_extend(inputs, predict_batch, state, (const char *)made.data), (const char *)kept.data);
+  qn_dataset *predicted = qn_extend(inputs, predict_batch, state, (const char *)made.data);
+  if (predicted != NULL) {
+    predicted->ctx_hash = model->identity;
+  }
+  *out = qn_select(predicted, (const char *)kept.data);
 
 done:
   qn_buffer_release(&made);

@@ -14,9 +14,11 @@
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/memory.h"
+#include "record/journal.h"
 #include "record/run_choice.h"
 #include "record/run_json.h"
 #include "record/run_process.h"
+#include "record/run_same.h"
 
 struct qn_run_folder {
   int rank;
@@ -188,6 +190,33 @@ static void keep_record(const qn_run_folder *folder, size_t attempt) {
   free(to);
 }
 
+// A run that has kept nothing yet may be begun anew in its folder, called as one likes; else it is gone on
+// with.
+static qn_status check_earlier(qn_run_folder *folder, const qn_run_about *about, qn_run_choice *choice,
+                               qn_error *err) {
+  qn_status status = QN_OK;
+  char *journal = qn_run_folder_file(folder, "journal.jsonl");
+  char *checkpoints = qn_run_folder_file(folder, "checkpoints");
+
+  QN_REQUIRE(journal != NULL && checkpoints != NULL, err, QN_ERR_MEMORY, "no memory for a path");
+  if (choice->earlier != NULL) {
+    status = qn_run_check_same(about, folder->path, choice->earlier, err);
+    if (status != QN_OK && !qn_journal_has_actions(journal) && (rmdir(checkpoints) == 0 || errno == ENOENT)) {
+      status = QN_OK;
+      json_decref(choice->earlier);
+      choice->earlier = NULL;
+    }
+  }
+  if (status == QN_OK && choice->earlier == NULL) {
+    unlink(journal);
+  }
+
+done:
+  free(checkpoints);
+  free(journal);
+  return status;
+}
+
 static qn_status begin(qn_run_folder *folder, qn_comm *comm, const qn_run_about *about, qn_run_choice *choice,
                        const qn_buffer *places, qn_error *err) {
   qn_status status = QN_OK;
@@ -197,6 +226,7 @@ static qn_status begin(qn_run_folder *folder, qn_comm *comm, const qn_run_about 
   folder->path = realpath(choice->path, NULL);
   QN_REQUIRE(folder->path != NULL, err, QN_ERR_IO, "%s: %s", choice->path, strerror(errno));
   QN_TRY(lock_folder(folder, err));
+  QN_TRY(check_earlier(folder, about, choice, err));
   if (choice->earlier != NULL) {
     folder->run = choice->earlier;
     choice->earlier = NULL;

@@ -7,9 +7,9 @@
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/build_id.h"
 #include "base/check.h"
 #include "base/files.h"
-#include "record/build_id.h"
 
 enum { MOST_RUN_BYTES = 64 << 20 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The build id is a note in the program, as the linker has written it: read from memory, without a file.
-#include "record/build_id.h"
+#include "base/build_id.h"
+#include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -85,4 +86,50 @@ void qn_build_id(char *out) {
     hash_program(found.program, sizeof found.program);
   }
   snprintf(out, QN_BUILD_ID, "%s%s%s", found.program, found.is_library ? "+" : "", found.library);
+}
+
+typedef struct object_id {
+  uintptr_t base;
+  char id[41];
+} object_id;
+
+// The loaded object whose first byte is at object->base.
+static int look_for_base(struct dl_phdr_info *info, size_t size, void *data) {
+  object_id *object = data;
+  bool is_it = false;
+
+  (void)size;
+  for (int i = 0; i < info->dlpi_phnum && !is_it; i++) {
+    const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+    is_it = part->p_type == PT_LOAD && info->dlpi_addr + part->p_vaddr == object->base;
+  }
+  for (int i = 0; i < info->dlpi_phnum && is_it && object->id[0] == '\0'; i++) {
+    const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+    if (part->p_type == PT_NOTE) {
+      const uint8_t *notes = (const uint8_t *)(info->dlpi_addr + part->p_vaddr); // NOLINT
+      read_notes(notes, notes + part->p_memsz, object->id, sizeof object->id);
+    }
+  }
+  return is_it;
+}
+
+uint64_t qn_function_hash(qn_any_function function) {
+  Dl_info info = {0};
+  object_id object = {0};
+  void *address = NULL;
+
+  if (function == NULL) {
+    return 0;
+  }
+  memcpy(&address, &function, sizeof address);
+  if (dladdr(address, &info) == 0) {
+    return 1;
+  }
+  object.base = (uintptr_t)info.dli_fbase;
+  dl_iterate_phdr(look_for_base, &object);
+  const char *slash = strrchr(info.dli_fname, '/');
+  const char *name = slash == NULL ? info.dli_fname : slash + 1;
+  const uint64_t place = (uint64_t)((uintptr_t)address - object.base);
+  return qn_hash_bytes(object.id, (int64_t)strlen(object.id),
+                       qn_hash_bytes(name, (int64_t)strlen(name), place));
 }
