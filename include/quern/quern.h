@@ -23,6 +23,7 @@
 #include <quern/job.h>
 #include <quern/model.h>
 #include <quern/report.h>
+#include <quern/run.h>
 #include <quern/schema.h>
 #include <quern/status.h>
 #include <quern/train.h>

@@ -12,6 +12,7 @@ int quern_model(int argc, char **argv);
 int quern_new(int argc, char **argv);
 int quern_predict(int argc, char **argv);
 int quern_report(int argc, char **argv);
+int quern_resume(int argc, char **argv);
 int quern_search(int argc, char **argv);
 int quern_submit(int argc, char **argv);
 int quern_train(int argc, char **argv);

@@ -27,6 +27,7 @@ static const command commands[] = {
     {.name = "new", .run = quern_new, .help = "make a folder with a job to start from"},
     {.name = "predict", .run = quern_predict, .help = "add a trained model's predictions to rows"},
     {.name = "report", .run = quern_report, .help = "make a page of a run: what it did, and its results"},
+    {.name = "resume", .run = quern_resume, .help = "go on with a run that was stopped or killed"},
     {.name = "search", .run = quern_search, .help = "try options of an estimator, keep the best model"},
     {.name = "submit", .run = quern_submit, .help = "run a job on a Slurm cluster"},
     {.name = "train", .run = quern_train, .help = "fit a model to rows: quern train ESTIMATOR"},

@@ -175,6 +175,37 @@ bool qn_journal_has_actions(const char *path) {
   return has_actions;
 }
 
+qn_status qn_journal_count(const char *path, int64_t *n_done, char **last, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_buffer text = {0};
+  int64_t size = 0;
+  int64_t latest = -1;
+  const json_t *line = NULL;
+  json_t *lines = NULL;
+
+  *n_done = 0;
+  *last = NULL;
+  if (qn_file_exists(path)) {
+    QN_TRY(qn_file_read_all(path, MOST_JOURNAL_BYTES, &text, err));
+  }
+  lines = parse_lines((const char *)text.data, text.size, &size);
+  for (size_t i = 0; i < json_array_size(lines); i++) {
+    const json_t *each = json_array_get(lines, i);
+    if (number_of(each, "action") > latest) { // one that was made again has two lines
+      latest = number_of(each, "action");
+      line = each;
+      ++*n_done;
+    }
+  }
+  const char *what = json_string_value(json_object_get(line, "what"));
+  *last = what == NULL ? NULL : strdup(what);
+
+done:
+  json_decref(lines);
+  qn_buffer_release(&text);
+  return status;
+}
+
 int64_t qn_journal_end(const qn_journal *journal) {
   int64_t end = 0;
   for (size_t i = 0; i < json_array_size(journal->lines); i++) {

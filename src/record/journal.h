@@ -18,6 +18,9 @@ void qn_journal_free(qn_journal *journal); // NULL is allowed
 
 /// Local. True if it has a line of an action.
 bool qn_journal_has_actions(const char *path);
+/// Local. How many actions have a line, and what the last of them was, in words (for free(); NULL: none).
+/// Errors: QN_ERR_IO.
+qn_status qn_journal_count(const char *path, int64_t *n_done, char **last, qn_error *err);
 /// How far actions go: 1 + the largest number of an action in it; 0 if there is none.
 int64_t qn_journal_end(const qn_journal *journal);
 /// The last line whose `key` ("action", "read") is `number`; borrowed; NULL if there is none.

@@ -127,7 +127,7 @@ static bool has_rank_alive(const char *folder) {
   return is_alive;
 }
 
-static bool is_in_use(const char *folder, const json_t *run) {
+bool qn_run_is_in_use(const char *folder, const json_t *run) {
   const json_t *attempt = qn_run_last_attempt(run);
   qn_process process = {0};
 
@@ -156,7 +156,7 @@ static qn_status check_free(const char *folder, const json_t *run, qn_error *err
 
   qn_run_get_process(qn_run_last_attempt(run), &process);
   await_end(folder, &process);
-  QN_REQUIRE(!is_in_use(folder, run), err, QN_ERR_ARG,
+  QN_REQUIRE(!qn_run_is_in_use(folder, run), err, QN_ERR_ARG,
              "%s: is the folder of a run that is going on (process %" PRId64
              " on %s); take another folder, or none: --run none",
              folder, process.pid, process.host);
@@ -214,7 +214,7 @@ static void plain_name(const char *name, char *out, size_t size) {
 
 // True if a run of this job that Slurm has started again goes on in this folder.
 static bool goes_on(const qn_run_about *about, const char *folder, const json_t *earlier) {
-  if (!is_same_call(about, earlier) || is_in_use(folder, earlier)) {
+  if (!is_same_call(about, earlier) || qn_run_is_in_use(folder, earlier)) {
     return false;
   }
   return strcmp(qn_run_status(earlier), "done") != 0 || was_requeued(qn_run_last_attempt(earlier));

@@ -18,5 +18,7 @@ void qn_run_choice_release(qn_run_choice *choice);
 /// Arguments without those that may differ between attempts (--run, --memory, --scratch, --quiet, --record),
 /// as a new array; NULL if there is no memory.
 json_t *qn_run_settled_arguments(const json_t *arguments);
+/// Local. Whether a run whose run.json this is goes on: its process lives, or, on another host, may.
+bool qn_run_is_in_use(const char *folder, const json_t *run);
 /// How often Slurm has put the job back into the queue; -1 outside of Slurm.
 int64_t qn_slurm_restart(void);

@@ -136,15 +136,27 @@ static json_t *slurm_json(void) {
              : json_pack("{s:s, s:I}", "job_id", id, "restart", (json_int_t)qn_slurm_restart());
 }
 
+// What has started this process, by the traces it leaves.
+static const char *launcher_name(int n_ranks) {
+  if (getenv("OMPI_COMMAND") != NULL || getenv("HYDI_CONTROL_FD") != NULL) {
+    return "mpirun";
+  }
+  if (getenv("SLURM_STEP_ID") != NULL && getenv("SLURM_PROCID") != NULL) {
+    return "srun";
+  }
+  return n_ranks > 1 ? "mpirun" : "none";
+}
+
 static json_t *new_attempt(const qn_run_about *about, int n_ranks, const qn_buffer *places) {
   const qn_process self = qn_process_self();
 
-  return json_pack("{s:o, s:n, s:n, s:s, s:n, s:n, s:i, s:I, s:s*, s:s*, s:{s:s, s:I, s:I}, s:o, s:o}",
+  return json_pack("{s:o, s:n, s:n, s:s, s:n, s:n, s:s, s:i, s:I, s:s*, s:s*, s:{s:s, s:I, s:I}, s:o, s:o}",
                    "started", qn_run_time_json(time(NULL)), "ended", "seconds", "status", "running",
-                   "exit_code", "message", "n_ranks", n_ranks, "memory_per_rank",
-                   (json_int_t)about->memory_per_rank, "budget_source", about->budget_source, "scratch",
-                   about->scratch, "process", "host", self.host, "pid", (json_int_t)self.pid, "started_ticks",
-                   (json_int_t)self.started, "slurm", slurm_json(), "nodes", nodes_json(places));
+                   "exit_code", "message", "launcher", launcher_name(n_ranks), "n_ranks", n_ranks,
+                   "memory_per_rank", (json_int_t)about->memory_per_rank, "budget_source",
+                   about->budget_source, "scratch", about->scratch, "process", "host", self.host, "pid",
+                   (json_int_t)self.pid, "started_ticks", (json_int_t)self.started, "slurm", slurm_json(),
+                   "nodes", nodes_json(places));
 }
 
 // Two jobs started at once must not take the same folder.

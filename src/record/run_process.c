@@ -23,6 +23,10 @@ static int64_t start_of(int64_t pid) {
   fclose(file);
   text[n] = '\0';
   const char *field = strrchr(text, ')');
+  if (field != NULL &&
+      (field[2] == 'Z' || field[2] == 'X')) { // it is over; nobody has asked how it ended yet
+    return 0;
+  }
   for (int i = 2; field != NULL && i < 22; i++) {
     field = strchr(field + 1, ' ');
   }
