@@ -9,6 +9,8 @@
 #include "base/check.h"
 #include "comm/comm_state.h"
 
+enum { LEAST_NODE_MEMORY = 1 << 20 };
+
 static qn_status init_mpi(qn_comm *comm, qn_error *err) {
   int is_initialized = 0;
   int is_finalized = 0;
@@ -70,6 +72,7 @@ static qn_comm *new_comm(void) {
                       .nodes.mpi = MPI_COMM_NULL,
                       .size = 1,
                       .epoch = 1,
+                      .least_node_memory = LEAST_NODE_MEMORY,
                       .delivering = INT64_MAX,
                       .reason_rank = -1};
   }
@@ -123,6 +126,7 @@ qn_status qn_comm_split(qn_comm *comm, int color, qn_comm **out, qn_error *err) 
     status = qn_fail(err, QN_ERR_MEMORY, "no memory for a communicator");
   } else {
     part->parent = comm;
+    part->least_node_memory = comm->least_node_memory;
     memcpy(part->library, comm->library, sizeof part->library);
     status = start_transport(part, mpi, err);
     mpi = MPI_COMM_NULL;

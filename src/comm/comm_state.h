@@ -50,7 +50,8 @@ struct qn_comm {
   qn_transport transport;
   int rank, size;
   qn_nodes nodes;
-  qn_shared *shared; // memory of this node; NULL: none
+  qn_shared *shared;         // memory of this node; NULL: none
+  int64_t least_node_memory; // see node_memory.h
   bool owns_mpi;
   qn_comm *parent; // of a group of ranks: what it was split from, which goes on while this one waits
   char library[128];

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/stop.h"
+#include "comm/node_memory.h"
 #include "exec/budget.h"
 #include "exec/job_state.h"
 #include "exec/op_cache.h"
@@ -113,6 +114,7 @@ done:
   return status;
 }
 
+enum { SHARED_TABLE_BYTES = 1 << 20 };
 enum { SHARED_BYTES = 4 << 20, SHARED_PART = 16 }; // of a rank: bytes, and this part of the budget at most
 
 // Memory through which the ranks of a node hand rows over: as much as QUERN_SHARED_MEMORY says, if it is set.
@@ -126,15 +128,25 @@ static qn_status share_memory(qn_job *job, qn_error *err) {
   return qn_comm_share_memory(job->comm, bytes, err);
 }
 
+// What is the same on all ranks of a node is kept once if it is at least as large as QUERN_SHARED_TABLES
+// says, on any rank; "none": never.
+static int64_t least_shared(void) {
+  const char *given = getenv("QUERN_SHARED_TABLES");
+  const int64_t bytes = given == NULL ? SHARED_TABLE_BYTES : qn_parse_bytes(given);
+  return given != NULL && strcmp(given, "none") == 0 ? INT64_MAX : bytes < 0 ? SHARED_TABLE_BYTES : bytes;
+}
+
 // All ranks have the same budget, the least of all: decisions that they must make alike depend on it.
 static qn_status set_resources(qn_job *job, int64_t given, qn_error *err) {
   qn_status status = QN_OK;
   qn_scratch scratch = {0};
-  int64_t bytes = 0;
+  int64_t bytes = 0, not_shared = -least_shared(); // negative: the least of these is the largest of those
 
   QN_TRY(qn_placement_make(job->comm, &job->placement, err)); // first: memory lies where it is touched then
   QN_TRY(qn_comm_agree(job->comm, take_resources(job, given, &scratch, &bytes, err), err));
   QN_TRY(qn_comm_agree(job->comm, qn_comm_reduce_int64(job->comm, QN_MIN, &bytes, 1, err), err));
+  QN_TRY(qn_comm_agree(job->comm, qn_comm_reduce_int64(job->comm, QN_MIN, &not_shared, 1, err), err));
+  qn_comm_set_least_node_memory(job->comm, -not_shared);
   qn_memory_set_budget(bytes);
   qn_memory_tune(bytes);
   QN_TRY(share_memory(job, err));

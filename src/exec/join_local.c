@@ -31,6 +31,9 @@ qn_status qn_join_local_new(qn_run *run, const qn_join_output *output, int build
   qn_status status = QN_OK;
   qn_join_local *local = calloc(1, sizeof *local);
 
+  if (local == NULL) {
+    qn_node_memory_free(expected->memory);
+  }
   QN_REQUIRE(local != NULL, err, QN_ERR_MEMORY, "no memory for a join");
   local->run = run;
   local->output = output;
@@ -53,6 +56,7 @@ void qn_join_local_free(qn_join_local *local) {
   qn_spool_free(local->early);
   qn_join_table_free(local->table);
   qn_join_spill_free(local->spill);
+  qn_node_memory_free(local->expected.memory);
   free(local);
 }
 
@@ -80,6 +84,9 @@ done:
 qn_status qn_join_local_add(qn_join_local *local, const qn_batch *batch, qn_error *err) {
   qn_status status = QN_OK;
 
+  if (local->expected.memory != NULL && !qn_node_memory_is_first(local->expected.memory)) {
+    goto done; // another rank of the node keeps them
+  }
   if (local->spill != NULL) {
     QN_TRY(add_to_partitions(local, batch, err));
     goto done;
@@ -96,9 +103,58 @@ done:
   return status;
 }
 
+static qn_status build_table(qn_join_local *local, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_schema *schema = local->output->node->inputs[local->build_side]->schema;
+  qn_batch *rows = NULL;
+
+  QN_TRY(qn_join_take_rows(local->build, schema, &rows, err));
+  qn_spool_free(local->build);
+  local->build = NULL;
+  QN_TRY(qn_join_table_new(local->output, local->build_side, rows, &local->table, err));
+
+done:
+  qn_batch_free(rows);
+  return status;
+}
+
+// On the first rank of a node: builds the table, leaves its bytes in the memory, and has none itself.
+static qn_status fill_memory(qn_join_local *local, int64_t *size, qn_error *err) {
+  qn_status status = QN_OK;
+  uint8_t *room = NULL;
+
+  QN_TRY(build_table(local, err));
+  *size = qn_join_table_image_size(local->table);
+  QN_TRY(qn_node_memory_room(local->expected.memory, *size, &room, err));
+  QN_TRY(qn_join_table_write_image(local->table, room, *size, err));
+  qn_join_table_free(local->table);
+  local->table = NULL;
+
+done:
+  return status;
+}
+
+static qn_status share_table(qn_join_local *local, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_node_memory *memory = local->expected.memory;
+  const uint8_t *image = NULL;
+  int64_t size = 0;
+  qn_block *block = NULL;
+
+  if (qn_node_memory_is_first(memory)) {
+    QN_TRY(fill_memory(local, &size, err));
+  }
+  QN_TRY(qn_node_memory_share(local->run->comm, memory, &image, &size, err));
+  QN_TRY(qn_block_new(qn_node_memory_ref(memory), qn_node_memory_free, &block, err));
+  QN_TRY(qn_join_table_from_image(local->output, local->build_side, block, image, size, &local->table, err));
+
+done:
+  qn_block_free(block);
+  return status;
+}
+
 qn_status qn_join_local_build(qn_join_local *local, qn_error *err) {
   qn_status status = QN_OK;
-  qn_batch *rows = NULL;
 
   if (local->spill == NULL && !local->expected.in_table) {
     // The rows are counted as memory already, the table is not.
@@ -109,17 +165,14 @@ qn_status qn_join_local_build(qn_join_local *local, qn_error *err) {
   }
   if (local->spill != NULL) {
     QN_TRY(qn_join_spill_end(local->spill, local->build_side, err));
+  } else if (local->expected.memory != NULL) {
+    QN_TRY(share_table(local, err));
   } else {
-    const qn_schema *schema = local->output->node->inputs[local->build_side]->schema;
-    QN_TRY(qn_join_take_rows(local->build, schema, &rows, err));
-    qn_spool_free(local->build);
-    local->build = NULL;
-    QN_TRY(qn_join_table_new(local->output, local->build_side, rows, &local->table, err));
+    QN_TRY(build_table(local, err));
   }
   local->is_built = true;
 
 done:
-  qn_batch_free(rows);
   return status;
 }
 
@@ -222,8 +275,10 @@ qn_status qn_join_local_finish(qn_join_local *local, qn_error *err) {
   }
   qn_join_table_free(local->table);
   qn_join_spill_free(local->spill);
+  qn_node_memory_free(local->expected.memory);
   local->table = NULL;
   local->spill = NULL;
+  local->expected.memory = NULL;
 
 done:
   return status;
@@ -231,4 +286,8 @@ done:
 
 const char *qn_join_local_kind(const qn_join_local *local) {
   return local->table != NULL ? qn_join_table_kind(local->table) : "partitions on disk";
+}
+
+bool qn_join_local_is_shared(const qn_join_local *local) {
+  return local->expected.memory != NULL;
 }

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "column/builder.h"
+#include "column/wire.h"
 #include "kernel/dense_keys.h"
 #include "kernel/group_table.h"
 #include "kernel/hash_columns.h"
@@ -95,16 +96,23 @@ static void drop_null_keys(const qn_join_table *table, int64_t n_rows) {
   }
 }
 
+// Types of the columns that are chosen; the caller's, to free(). NULL if there is no memory.
+static qn_type *key_types(const qn_join_table *table) {
+  const int n_keys = table->output.node->n_keys;
+  qn_type *types = calloc((size_t)n_keys + 1, sizeof *types);
+  for (int k = 0; types != NULL && k < n_keys; k++) {
+    types[k] = table->columns[k]->type;
+  }
+  return types;
+}
+
 static qn_status number_keys(qn_join_table *table, qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = table->output.node;
   const int64_t n_rows = table->build->n_rows;
-  qn_type *types = calloc((size_t)node->n_keys + 1, sizeof *types);
+  qn_type *types = key_types(table);
 
   QN_REQUIRE(types != NULL, err, QN_ERR_MEMORY, "no memory for a join");
-  for (int k = 0; k < node->n_keys; k++) {
-    types[k] = table->columns[k]->type;
-  }
   QN_TRY(qn_group_table_new(types, node->n_keys, &table->keys, err));
   qn_hash_columns(table->columns, node->n_keys, n_rows, table->hashes);
   QN_TRY(qn_group_table_add(table->keys, table->columns, table->hashes, n_rows, table->groups, err));
@@ -190,8 +198,9 @@ done:
   return status;
 }
 
-qn_status qn_join_table_new(const qn_join_output *output, int build_side, const qn_batch *build,
-                            qn_join_table **out, qn_error *err) {
+// All but what keys are looked up by.
+static qn_status new_table(const qn_join_output *output, int build_side, const qn_batch *build,
+                           qn_join_table **out, qn_error *err) {
   qn_status status = QN_OK;
   const qn_dataset *node = output->node;
   qn_join_table *table = calloc(1, sizeof *table);
@@ -215,6 +224,20 @@ qn_status qn_join_table_new(const qn_join_output *output, int build_side, const 
   if (node->condition != NULL) {
     QN_TRY(make_both_schema(table, err));
   }
+  *out = table;
+  table = NULL;
+
+done:
+  qn_join_table_free(table);
+  return status;
+}
+
+qn_status qn_join_table_new(const qn_join_output *output, int build_side, const qn_batch *build,
+                            qn_join_table **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_join_table *table = NULL;
+
+  QN_TRY(new_table(output, build_side, build, &table, err));
   QN_TRY(index_build(table, err));
   *out = table;
   table = NULL;
@@ -437,4 +460,100 @@ uint8_t *qn_join_table_marks(qn_join_table *table, int64_t *n_rows) {
 
 const char *qn_join_table_kind(const qn_join_table *table) {
   return table->dense.n_groups > 0 ? "array" : "hash table";
+}
+
+// --- As bytes without addresses
+
+// Behind it, each at a multiple of 64 bytes, the rows, the keys (none if they are dense) and the index;
+// behind all the slack that vector code may read.
+typedef struct join_image {
+  int64_t rows_size, keys_size, index_size;
+  qn_dense_keys dense;
+} join_image;
+
+static int64_t aligned(int64_t size) {
+  return (size + 63) / 64 * 64;
+}
+
+static join_image describe(const qn_join_table *table) {
+  return (join_image){.rows_size = qn_wire_size(table->build),
+                      .keys_size = table->keys == NULL ? 0 : qn_group_table_image_size(table->keys),
+                      .index_size = qn_join_index_image_size(&table->index),
+                      .dense = table->dense};
+}
+
+static int64_t size_of_image(const join_image *image) {
+  return aligned((int64_t)sizeof *image) + aligned(image->rows_size) + aligned(image->keys_size) +
+         aligned(image->index_size) + QN_MEMORY_SLACK;
+}
+
+int64_t qn_join_table_image_size(const qn_join_table *table) {
+  const join_image image = describe(table);
+  return size_of_image(&image);
+}
+
+qn_status qn_join_table_write_image(const qn_join_table *table, uint8_t *out, int64_t size, qn_error *err) {
+  qn_status status = QN_OK;
+  const join_image image = describe(table);
+  uint8_t *at = out + aligned((int64_t)sizeof image);
+  qn_buffer rows = {.data = at, .capacity = size - (at - out)}; // has room for all, so that it does not move
+
+  QN_REQUIRE(size >= size_of_image(&image), err, QN_ERR_MEMORY, "%lld bytes for a join's table of %lld",
+             (long long)size, (long long)size_of_image(&image));
+  memcpy(out, &image, sizeof image);
+  QN_TRY(qn_wire_encode(table->build, &rows, err));
+  at += aligned(image.rows_size);
+  if (table->keys != NULL) {
+    qn_group_table_write_image(table->keys, at);
+  }
+  at += aligned(image.keys_size);
+  qn_join_index_write_image(&table->index, at);
+
+done:
+  return status;
+}
+
+// The ways to look keys up, behind the rows.
+static qn_status take_keys(qn_join_table *table, const join_image *image, const uint8_t *at, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_type *types = NULL;
+
+  choose_keys(table, table->build, true);
+  table->dense = image->dense;
+  if (image->keys_size > 0) {
+    types = key_types(table);
+    QN_REQUIRE(types != NULL, err, QN_ERR_MEMORY, "no memory for a join");
+    QN_TRY(qn_group_table_from_image(types, table->output.node->n_keys, at, image->keys_size, &table->keys,
+                                     err));
+  }
+  QN_TRY(qn_join_index_from_image(&table->index, at + aligned(image->keys_size), image->index_size, err));
+
+done:
+  free(types);
+  return status;
+}
+
+qn_status qn_join_table_from_image(const qn_join_output *output, int build_side, qn_block *block,
+                                   const uint8_t *image, int64_t size, qn_join_table **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_join_table *table = NULL;
+  qn_batch *build = NULL;
+  join_image about = {0};
+
+  QN_REQUIRE(size >= (int64_t)sizeof about, err, QN_ERR_FORMAT, "%lld bytes are no table of a join",
+             (long long)size);
+  memcpy(&about, image, sizeof about);
+  QN_REQUIRE(size == size_of_image(&about), err, QN_ERR_FORMAT, "%lld bytes are no table of a join",
+             (long long)size);
+  const uint8_t *at = image + aligned((int64_t)sizeof about);
+  QN_TRY(qn_wire_decode(output->node->inputs[build_side]->schema, block, at, about.rows_size, &build, err));
+  QN_TRY(new_table(output, build_side, build, &table, err));
+  QN_TRY(take_keys(table, &about, at + aligned(about.rows_size), err));
+  *out = table;
+  table = NULL;
+
+done:
+  qn_batch_free(build);
+  qn_join_table_free(table);
+  return status;
 }

@@ -11,6 +11,14 @@ typedef struct qn_join_table qn_join_table;
 qn_status qn_join_table_new(const qn_join_output *output, int build_side, const qn_batch *build,
                             qn_join_table **out, qn_error *err);
 void qn_join_table_free(qn_join_table *table);
+/// Local. The table with its rows as one run of bytes without addresses, for the other ranks of the node: its
+/// size, and the bytes to `out` (64-byte aligned). Errors: QN_ERR_MEMORY.
+int64_t qn_join_table_image_size(const qn_join_table *table);
+qn_status qn_join_table_write_image(const qn_join_table *table, uint8_t *out, int64_t size, qn_error *err);
+/// Local. A table over such bytes, which are `block`'s (shared); its marks are its own. Errors:
+/// QN_ERR_FORMAT, QN_ERR_MEMORY.
+qn_status qn_join_table_from_image(const qn_join_output *output, int build_side, qn_block *block,
+                                   const uint8_t *image, int64_t size, qn_join_table **out, qn_error *err);
 /// Bytes that a table needs beside its rows, at most; n_bytes of rows included.
 int64_t qn_join_table_cost(int64_t n_rows, int64_t n_bytes);
 /// Rows of the other side: hands on their pairs, and what comes out of the rows themselves.

@@ -57,6 +57,21 @@ static qn_join_kind kind_of_pairs(qn_join_kind kind, int build_side) {
   return kind != QN_JOIN_FULL ? QN_JOIN_INNER : build_side == LEFT ? QN_JOIN_LEFT : QN_JOIN_RIGHT;
 }
 
+// Rows that go to all ranks are kept once on each node, if it has memory for that. The first rank of a node
+// has them and their table twice for a moment.
+static qn_status find_memory(const join_state *join, qn_join_expected *expected, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t n_rows = join->choice.n_build_rows, n_bytes = join->choice.n_build_bytes;
+  const int64_t needed = qn_join_table_cost(n_rows, n_bytes + n_bytes / 8);
+
+  QN_TRY(
+      qn_node_memory_new(join->run->comm, needed, !qn_memory_is_tight(2 * needed), &expected->memory, err));
+  expected->in_table |= expected->memory != NULL; // who has them may not put them out
+
+done:
+  return status;
+}
+
 static qn_status make_locals(join_state *join, qn_error *err) {
   qn_status status = QN_OK;
   const qn_join_choice *choice = &join->choice;
@@ -76,6 +91,9 @@ static qn_status make_locals(join_state *join, qn_error *err) {
       if (route == QN_ROUTE_HOME) {
         expected.n_rows = choice->n_build_rows / n_ranks;
         expected.n_bytes = choice->n_build_bytes / n_ranks;
+      }
+      if (choice->is_broadcast) {
+        QN_TRY(find_memory(join, &expected, err));
       }
       QN_TRY(qn_join_local_new(join->run, &join->outputs[route], choice->build_side, &expected,
                                &join->locals[route], err));
@@ -142,8 +160,9 @@ static void note_choice(join_state *join) {
   const qn_join_choice *choice = &join->choice;
   const qn_join_local *local = join->locals[choice->is_broadcast ? QN_ROUTE_SHARED : QN_ROUTE_HOME];
   const char *way = qn_comm_size(join->run->comm) == 1 ? ""
-                    : choice->is_broadcast             ? ", broadcast"
-                                                       : ", shuffled";
+                    : choice->is_broadcast
+                        ? qn_join_local_is_shared(local) ? ", broadcast, once a node" : ", broadcast"
+                        : ", shuffled";
   const int n_spread = choice->n_heavy[QN_ROUTE_SPREAD], n_shared = choice->n_heavy[QN_ROUTE_SHARED];
   const char *filter = choice->n_bloom_blocks > 0 ? ", Bloom filter" : "";
 
@@ -217,6 +236,8 @@ static qn_status finish_right(qn_op *op, qn_error *err) {
         qn_join_is_small(node, RIGHT, counts[0], counts[1]) && !qn_join_lies_ready(node);
   }
   join->choice.build_side = RIGHT;
+  join->choice.n_build_rows = counts[0];
+  join->choice.n_build_bytes = counts[1];
   if (n_ranks == 1 ? qn_join_fits(counts[0], counts[1]) : join->choice.is_broadcast) {
     QN_TRY(begin(join, err));
   }

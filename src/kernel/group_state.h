@@ -26,6 +26,7 @@ struct qn_group_table {
   int64_t hash_capacity;
   int64_t null_group; // of a table with one key: the group of null, or -1
   qn_buffer bytes;    // of long text
+  bool is_borrowed;   // slots, rows and bytes belong to somebody else; there are no hashes
   uint64_t *packed;   // QN_GROUP_BLOCK key rows on their way through add and find
   uint64_t *packed_hashes;
   int32_t *chosen;

@@ -84,10 +84,12 @@ void qn_group_table_free(qn_group_table *table) {
     return;
   }
   qn_group_layout_release(&table->layout);
-  qn_memory_free(table->slots);
-  qn_memory_free(table->rows);
-  qn_memory_free(table->hashes);
-  qn_buffer_release(&table->bytes);
+  if (!table->is_borrowed) {
+    qn_memory_free(table->slots);
+    qn_memory_free(table->rows);
+    qn_memory_free(table->hashes);
+    qn_buffer_release(&table->bytes);
+  }
   qn_memory_free(table->packed);
   qn_memory_free(table->packed_hashes);
   qn_memory_free(table->chosen);
@@ -155,7 +157,8 @@ done:
   return status;
 }
 
-qn_status qn_group_table_new(const qn_type *types, int n_keys, qn_group_table **out, qn_error *err) {
+// A table that has nothing to hold keys in yet.
+static qn_status new_table(const qn_type *types, int n_keys, qn_group_table **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_group_table *table = calloc(1, sizeof *table);
 
@@ -171,6 +174,19 @@ qn_status qn_group_table_new(const qn_type *types, int n_keys, qn_group_table **
   QN_REQUIRE(table->packed != NULL && table->packed_hashes != NULL && table->chosen != NULL &&
                  table->chosen_groups != NULL,
              err, QN_ERR_MEMORY, "no memory for a group table");
+  *out = table;
+  table = NULL;
+
+done:
+  qn_group_table_free(table);
+  return status;
+}
+
+qn_status qn_group_table_new(const qn_type *types, int n_keys, qn_group_table **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_group_table *table = NULL;
+
+  QN_TRY(new_table(types, n_keys, &table, err));
   QN_TRY(new_slots(FIRST_SLOTS, &table->slots, err));
   table->n_slots = FIRST_SLOTS;
   QN_TRY(reserve(table, QN_GROUP_BLOCK, err));
@@ -344,4 +360,61 @@ void qn_group_table_clear(qn_group_table *table) {
   table->n_groups = 0;
   table->null_group = -1;
   table->bytes.size = 0;
+}
+
+// --- As bytes without addresses
+
+// Behind it the slots, the key rows and the long text.
+typedef struct table_image {
+  int64_t n_slots, n_groups, n_words, n_bytes, null_group;
+} table_image;
+
+int64_t qn_group_table_image_size(const qn_group_table *table) {
+  const int64_t n_words = table->n_slots + table->n_groups * table->layout.n_words;
+  return (int64_t)sizeof(table_image) + n_words * (int64_t)sizeof(uint64_t) + table->bytes.size;
+}
+
+void qn_group_table_write_image(const qn_group_table *table, uint8_t *out) {
+  const int64_t slots_size = table->n_slots * (int64_t)sizeof *table->slots;
+  const int64_t rows_size = table->n_groups * table->layout.n_words * (int64_t)sizeof *table->rows;
+  const table_image image = {.n_slots = table->n_slots,
+                             .n_groups = table->n_groups,
+                             .n_words = table->layout.n_words,
+                             .n_bytes = table->bytes.size,
+                             .null_group = table->null_group};
+
+  memcpy(out, &image, sizeof image);
+  out += sizeof image;
+  memcpy(out, table->slots, (size_t)slots_size);
+  memcpy(out + slots_size, table->rows, (size_t)rows_size);
+  if (table->bytes.size > 0) {
+    memcpy(out + slots_size + rows_size, table->bytes.data, (size_t)table->bytes.size);
+  }
+}
+
+qn_status qn_group_table_from_image(const qn_type *types, int n_keys, const uint8_t *image, int64_t size,
+                                    qn_group_table **out, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_group_table *table = NULL;
+  table_image about = {0};
+
+  QN_TRY(new_table(types, n_keys, &table, err));
+  table->is_borrowed = true;
+  QN_REQUIRE(size >= (int64_t)sizeof about, err, QN_ERR_FORMAT, "%" PRId64 " bytes are no table", size);
+  memcpy(&about, image, sizeof about);
+  table->slots = (uint64_t *)(uintptr_t)(image + sizeof about); // only read
+  table->rows = table->slots + about.n_slots;
+  table->bytes.data = (uint8_t *)(table->rows + about.n_groups * about.n_words);
+  table->bytes.size = about.n_bytes;
+  table->n_slots = about.n_slots;
+  table->n_groups = about.n_groups;
+  table->null_group = about.null_group;
+  QN_REQUIRE(about.n_words == table->layout.n_words && qn_group_table_image_size(table) == size, err,
+             QN_ERR_FORMAT, "%" PRId64 " bytes are no table of %" PRId64 " groups", size, about.n_groups);
+  *out = table;
+  table = NULL;
+
+done:
+  qn_group_table_free(table);
+  return status;
 }

@@ -27,5 +27,13 @@ qn_status qn_group_table_keys(const qn_group_table *table, int64_t first, int64_
                               qn_error *err);
 /// The hash of each group, [n_groups].
 const uint64_t *qn_group_table_hashes(const qn_group_table *table);
+/// A table as one run of bytes without addresses, for other processes to find keys in: its size, and the
+/// bytes to out (8-byte aligned).
+int64_t qn_group_table_image_size(const qn_group_table *table);
+void qn_group_table_write_image(const qn_group_table *table, uint8_t *out);
+/// Local. A table over such bytes, which are borrowed (8-byte aligned); only to find keys. Errors:
+/// QN_ERR_FORMAT if the bytes are no table of such keys.
+qn_status qn_group_table_from_image(const qn_type *types, int n_keys, const uint8_t *image, int64_t size,
+                                    qn_group_table **out, qn_error *err);
 /// Forgets all groups, keeps the memory.
 void qn_group_table_clear(qn_group_table *table);

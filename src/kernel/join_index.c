@@ -136,8 +136,10 @@ void qn_join_index_sort_rows(qn_join_index *index, const int32_t *groups, int64_
 }
 
 void qn_join_index_release(qn_join_index *index) {
-  qn_memory_free(index->starts);
-  qn_memory_free(index->memory);
+  if (!index->is_borrowed) {
+    qn_memory_free(index->starts);
+    qn_memory_free(index->memory);
+  }
   *index = (qn_join_index){0};
 }
 
@@ -216,4 +218,69 @@ int64_t qn_join_index_match(const qn_join_index *index, const int32_t *groups, i
   }
   *cursor = (qn_join_cursor){.row = row, .taken = taken};
   return n_pairs;
+}
+
+// --- As bytes without addresses
+
+// Behind it the starts and the rows, with the places in front of them.
+typedef struct index_image {
+  int64_t n_groups, n_starts, n_rows;
+  int32_t is_unique, is_identity;
+} index_image;
+
+static index_image describe(const qn_join_index *index) {
+  index_image image = {
+      .n_groups = index->n_groups, .is_unique = index->is_unique, .is_identity = index->is_identity};
+  if (index->is_unique) {
+    image.n_rows = index->is_identity ? 0 : index->n_groups + PLACES_IN_FRONT;
+  } else {
+    image.n_starts = index->n_groups + 2;
+    image.n_rows = index->rows == NULL ? 0 : index->starts[index->n_groups];
+  }
+  return image;
+}
+
+static int64_t size_of_image(const index_image *image) {
+  return (int64_t)sizeof *image + (image->n_starts + image->n_rows) * (int64_t)sizeof(int32_t);
+}
+
+int64_t qn_join_index_image_size(const qn_join_index *index) {
+  const index_image image = describe(index);
+  return size_of_image(&image);
+}
+
+void qn_join_index_write_image(const qn_join_index *index, uint8_t *out) {
+  const index_image image = describe(index);
+  const size_t starts_size = (size_t)image.n_starts * sizeof(int32_t);
+
+  memcpy(out, &image, sizeof image);
+  out += sizeof image;
+  if (image.n_starts > 0) {
+    memcpy(out, index->starts, starts_size);
+  }
+  if (image.n_rows > 0) {
+    memcpy(out + starts_size, index->memory, (size_t)image.n_rows * sizeof(int32_t));
+  }
+}
+
+qn_status qn_join_index_from_image(qn_join_index *index, const uint8_t *image, int64_t size, qn_error *err) {
+  qn_status status = QN_OK;
+  index_image about = {0};
+
+  QN_REQUIRE(size >= (int64_t)sizeof about, err, QN_ERR_FORMAT, "%" PRId64 " bytes are no join index", size);
+  memcpy(&about, image, sizeof about);
+  QN_REQUIRE(size == size_of_image(&about), err, QN_ERR_FORMAT,
+             "%" PRId64 " bytes are no join index of %" PRId64 " groups", size, about.n_groups);
+  int32_t *arrays = (int32_t *)(uintptr_t)(image + sizeof about); // only read
+  *index = (qn_join_index){.n_groups = about.n_groups,
+                           .is_unique = about.is_unique != 0,
+                           .is_identity = about.is_identity != 0,
+                           .is_borrowed = true};
+  index->starts = about.n_starts > 0 ? arrays : NULL;
+  if (about.n_rows > 0) {
+    index->rows = arrays + about.n_starts + (index->is_unique ? PLACES_IN_FRONT : 0);
+  }
+
+done:
+  return status;
 }

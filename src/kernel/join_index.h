@@ -15,6 +15,7 @@ typedef struct qn_join_index {
   bool is_unique;   // no group has two rows, so there are no lists
   bool is_identity; // group g has row g and no other: there is nothing to look up
   void *memory;     // of rows
+  bool is_borrowed; // the arrays belong to somebody else
 } qn_join_index;
 
 /// Rows with a negative group (keys with nulls, which join nothing) are left out. All groups are < n_groups;
@@ -27,6 +28,12 @@ qn_status qn_join_index_init(qn_join_index *index, const int32_t *groups, int64_
 void qn_join_index_sort_rows(qn_join_index *index, const int32_t *groups, int64_t n_rows, int32_t *order);
 void qn_join_index_release(qn_join_index *index);
 int64_t qn_join_index_n_bytes(const qn_join_index *index);
+/// The index as one run of bytes without addresses, for other processes: its size, and the bytes to out
+/// (8-byte aligned).
+int64_t qn_join_index_image_size(const qn_join_index *index);
+void qn_join_index_write_image(const qn_join_index *index, uint8_t *out);
+/// Local. An index over such bytes, which are borrowed. Errors: QN_ERR_FORMAT.
+qn_status qn_join_index_from_image(qn_join_index *index, const uint8_t *image, int64_t size, qn_error *err);
 
 /// Rows of a group >= 0.
 static inline int32_t qn_join_index_n_rows(const qn_join_index *index, int32_t group) {
