@@ -102,11 +102,35 @@ static void check_keys(const qn_group_table *table, const key_rows *rows, int64_
   }
 }
 
+// A table made of the bytes of another one finds what that finds.
+static void check_image(const qn_group_table *table, const key_rows *rows) {
+  const int64_t n = rows->batch->n_rows, size = qn_group_table_image_size(table);
+  qn_type types[REF_MAX_COLUMNS];
+  int32_t *groups = malloc(((size_t)n + 1) * sizeof *groups);
+  uint8_t *image = malloc((size_t)size);
+  qn_group_table *copy = NULL;
+
+  for (int k = 0; k < rows->n_keys; k++) {
+    types[k] = rows->keys[k]->type;
+  }
+  qn_group_table_write_image(table, image);
+  QN_CHECK_FAILS(qn_group_table_from_image(types, rows->n_keys, image, size - 8, &copy, &kit_error),
+                 QN_ERR_FORMAT);
+  QN_CHECK_OK(qn_group_table_from_image(types, rows->n_keys, image, size, &copy, &kit_error));
+  qn_group_table_find(copy, rows->keys, rows->hashes, n, groups);
+  QN_CHECK_INT(count_different(groups, rows->ref_groups, n), 0);
+  QN_CHECK_INT(qn_group_table_n_groups(copy), rows->n_groups);
+  qn_group_table_free(copy);
+  free(image);
+  free(groups);
+}
+
 static void check_table(qn_group_table *table, key_rows *rows, kit_random *random) {
   const int64_t n = rows->batch->n_rows;
   add_slices(table, rows, n < 3 ? 3 : n, random);
   QN_CHECK_INT(qn_group_table_n_groups(table), rows->n_groups);
   QN_CHECK_INT(count_different(rows->groups, rows->ref_groups, n), 0);
+  check_image(table, rows);
   memset(rows->groups, 0x55, (size_t)n * sizeof *rows->groups);
   qn_group_table_find(table, rows->keys, rows->hashes, n, rows->groups);
   QN_CHECK_INT(count_different(rows->groups, rows->ref_groups, n), 0);

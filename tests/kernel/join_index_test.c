@@ -43,8 +43,8 @@ static void lists_hold_the_rows_of_their_group(void) {
   }
 }
 
-static void check_pairs(const qn_join_index *index, const int32_t *build, int64_t n_build,
-                        const int32_t *probe, int64_t n_probe, bool keep_unmatched, int64_t max_pairs) {
+static void check_own_pairs(const qn_join_index *index, const int32_t *build, int64_t n_build,
+                            const int32_t *probe, int64_t n_probe, bool keep_unmatched, int64_t max_pairs) {
   int32_t *probe_rows = malloc((size_t)max_pairs * sizeof *probe_rows);
   int32_t *build_rows = malloc((size_t)max_pairs * sizeof *build_rows);
   qn_join_cursor cursor = {0};
@@ -78,6 +78,22 @@ static void check_pairs(const qn_join_index *index, const int32_t *build, int64_
       0);
   free(probe_rows);
   free(build_rows);
+}
+
+// Of the index, and of one made of its bytes.
+static void check_pairs(const qn_join_index *index, const int32_t *build, int64_t n_build,
+                        const int32_t *probe, int64_t n_probe, bool keep_unmatched, int64_t max_pairs) {
+  const int64_t size = qn_join_index_image_size(index);
+  uint8_t *image = malloc((size_t)size);
+  qn_join_index copy = {0};
+
+  check_own_pairs(index, build, n_build, probe, n_probe, keep_unmatched, max_pairs);
+  qn_join_index_write_image(index, image);
+  QN_CHECK_FAILS(qn_join_index_from_image(&copy, image, size - 1, &kit_error), QN_ERR_FORMAT);
+  QN_CHECK_OK(qn_join_index_from_image(&copy, image, size, &kit_error));
+  check_own_pairs(&copy, build, n_build, probe, n_probe, keep_unmatched, max_pairs);
+  qn_join_index_release(&copy);
+  free(image);
 }
 
 static void pairs_are_those_of_nested_loops(void) {
