@@ -4,6 +4,7 @@
 // expands them to pairs of row numbers, checks the extra condition on the pairs and gathers.
 #include "exec/join_table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -339,6 +340,7 @@ static void find_groups(qn_join_table *table, const qn_batch *probe) {
 // A half join over probe rows without a condition needs no pairs: a row has a partner if its key's list is
 // not empty.
 static void mark_by_lists(const qn_join_table *table, int64_t n_rows, uint8_t *marks) {
+  assert(marks != NULL);
   for (int64_t row = 0; row < n_rows; row++) {
     const int32_t group = table->groups[row];
     marks[row] |= group >= 0 && qn_join_index_n_rows(&table->index, group) > 0;
