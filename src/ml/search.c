@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "exec/job_state.h"
 #include "ml/metrics.h"
@@ -171,8 +172,11 @@ static qn_status make_results(const qn_trials *trials, const candidate_result *r
   }
   QN_TRY(qn_appender_finish(appender, &batch, err));
   // rows from memory have no order of their own: whoever shows the first of them would not see the best
-  *out = qn_sort(qn_from_batches(job, text, &batch, 1),
-                 results[0].is_better_lower ? "mean, candidate" : "mean desc, candidate");
+  qn_dataset *rows = qn_from_batches(job, text, &batch, 1);
+  if (rows != NULL) { // the same search takes other seconds each time: the rows must not tell
+    rows->ctx_hash = qn_hash_bytes(text, (int64_t)strlen(text), (uint64_t)trials->candidates.n);
+  }
+  *out = qn_sort(rows, results[0].is_better_lower ? "mean, candidate" : "mean desc, candidate");
 
 done:
   qn_batch_free(batch);

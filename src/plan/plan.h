@@ -127,7 +127,8 @@ struct qn_dataset {
   qn_group_fn group;
   qn_generate_fn generate;
   void *ctx;
-  uint64_t ctx_hash;  // of what ctx holds, if whoever made the node knows it; on rank 0
+  uint64_t ctx_hash; // of what ctx holds, if whoever made the node knows it; on rank 0. Of rows in memory (on
+                     // every rank): of what they were made of, in place of themselves
   qn_cached **cached; // cache: shared by copies of the node; *cached NULL: not yet made
 
   // What the node owns; copies of it made by the rewriting point at the same things without owning them.

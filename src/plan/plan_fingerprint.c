@@ -186,7 +186,7 @@ qn_status qn_plan_rows_hash(const qn_dataset *root, bool *has_rows, uint64_t *ou
   QN_REQUIRE(is_below != NULL, err, QN_ERR_MEMORY, "no memory for a plan's fingerprint");
   for (int id = 0; id <= root->id; id++) {
     const qn_dataset *node = root->plan->nodes[id];
-    if (!is_below[id] || node->kind != QN_NODE_LOCAL) {
+    if (!is_below[id] || node->kind != QN_NODE_LOCAL || node->ctx_hash != 0) {
       continue;
     }
     *has_rows = true;
