@@ -201,7 +201,7 @@ qn_status qn_restart_check_input(qn_job *job, const qn_source *source, int64_t n
   QN_REQUIRE(asprintf(&state, "%s%s", source->description, changed) >= 0, err, QN_ERR_MEMORY,
              "no memory for the journal");
   const json_t *line = qn_journal_find(restart->journal, "read", number);
-  if (line == NULL || restart->end == 0) { // nothing has been made of it yet
+  if (line == NULL) {
     append_take(job, json_pack("{s:I, s:s*, s:s, s:I}", "read", (json_int_t)number, "what", state, "identity",
                                identity, "bytes", (json_int_t)source->n_bytes));
     goto done;

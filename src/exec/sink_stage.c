@@ -181,18 +181,19 @@ static qn_status replace_folder(const qn_stage_sink *sink, qn_error *err) {
   qn_status status = QN_OK;
   char *old = NULL;
 
-  if (!qn_file_exists(sink->path)) {
-    return qn_file_publish(sink->temporary, sink->path, err);
-  }
   QN_REQUIRE(asprintf(&old, "%s-old", sink->temporary) >= 0, err, QN_ERR_MEMORY, "no memory for a file name");
-  QN_TRY(qn_folder_remove(old, err));
-  QN_REQUIRE(rename(sink->path, old) == 0, err, QN_ERR_IO, "%s: cannot replace: %s", sink->path,
-             strerror(errno));
-  status = qn_file_publish(sink->temporary, sink->path, err);
-  if (status != QN_OK) {
-    rename(old, sink->path);
-    goto done;
+  const bool is_there = qn_file_exists(sink->path);
+  if (is_there) { // else an old one that stepped aside when a run was killed is of no more use once this is
+                  // there
+    QN_TRY(qn_folder_remove(old, err));
+    QN_REQUIRE(rename(sink->path, old) == 0, err, QN_ERR_IO, "%s: cannot replace: %s", sink->path,
+               strerror(errno));
   }
+  status = qn_file_publish(sink->temporary, sink->path, err);
+  if (status != QN_OK && is_there) {
+    rename(old, sink->path);
+  }
+  QN_TRY(status);
   QN_TRY(qn_folder_remove(old, err));
 
 done:

@@ -105,7 +105,9 @@ qn_status qn_fit_restart_look(qn_dataset *data, const qn_estimator *estimator, c
   bool is_done = false;
 
   *action = (qn_restart_action){.dataset = data, .product = qn_restart_checkpoint_path(job, ".h5")};
-  QN_TRY(hash_training(estimator, how, options, &action->options, err));
+  if (job->restart != NULL) {
+    QN_TRY(qn_comm_agree(job->comm, hash_training(estimator, how, options, &action->options, err), err));
+  }
   QN_TRY(qn_restart_look(job, action, &is_done, err));
   if (is_done) {
     *out = qn_model_load(job, action->product);
