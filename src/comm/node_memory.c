@@ -147,6 +147,7 @@ qn_status qn_node_memory_new(qn_comm *comm, int64_t bytes, bool can, qn_node_mem
   }
   memory = calloc(1, sizeof *memory);
   QN_REQUIRE(memory != NULL, err, QN_ERR_MEMORY, "no memory for the memory of a node");
+  can = can && !qn_memory_is_tight(bytes); // reserving more than there is would end some process
   memory->n_references = 1;
   memory->file = -1;
   memory->is_first = qn_comm_node_rank(comm) == 0;

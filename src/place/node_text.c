@@ -56,7 +56,8 @@ qn_status qn_node_print(const qn_node_places *node, qn_buffer *out, qn_error *er
   if (node->n_memory_in_domain == node->n_ranks) {
     QN_TRY(qn_buffer_printf(out, err, ", memory bound to its domain"));
   } else if (node->n_memory_in_domain > 0) {
-    QN_TRY(qn_buffer_printf(out, err, ", memory of %d ranks bound to its domain", node->n_memory_in_domain));
+    QN_TRY(qn_buffer_printf(out, err, ", memory of %d rank%s bound to its domain", node->n_memory_in_domain,
+                            plural(node->n_memory_in_domain)));
   }
   QN_TRY(qn_buffer_printf(out, err, ", BLAS"));
   if (node->least_threads == node->most_threads) {
