@@ -237,7 +237,8 @@ static qn_status iterate(als_fit *als, qn_error *err) {
                                   .gradient_norm = NAN,
                                   .n_rows = 2 * ratings->n_total,
                                   .flops = qn_als_flops(&als->solver, &ratings->by_user) +
-                                           qn_als_flops(&als->solver, &ratings->by_item)};
+                                           qn_als_flops(&als->solver, &ratings->by_item),
+                                  .in_float32 = true};
     QN_TRY(qn_fit_step(als->fit, &report, err));
     QN_TRY(keep_checkpoint(als, step, err));
   }

@@ -26,8 +26,9 @@ typedef struct qn_fit_report {
   int64_t step; // from 1
   double loss;  // of all rows (or of the step's)
   double gradient_norm;
-  int64_t n_rows; // rows gone through since the last report, on all ranks
-  double flops;   // floating-point operations since the last report, on this rank
+  int64_t n_rows;  // rows gone through since the last report, on all ranks
+  double flops;    // floating-point operations since the last report, on this rank
+  bool in_float32; // what type they are on, whatever the rows are kept as
 } qn_fit_report;
 
 /// Collective, after each step (an iteration, an epoch, a tree, some mini-batches): keeps the curve in the

@@ -250,7 +250,7 @@ static qn_status note_step(qn_fit_state *fit, const qn_fit_report *report, qn_er
     goto done;
   }
   if (progress->gemm_rate == 0 && progress->flops > 0) {
-    progress->gemm_rate = qn_blas_gemm_rate(fit->how->float32);
+    progress->gemm_rate = qn_blas_gemm_rate(report->in_float32);
   }
   print_line(fit, report, seconds);
   progress->n_rows = 0;

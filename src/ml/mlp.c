@@ -275,7 +275,8 @@ static qn_status report(qn_mlp_training *training, int64_t epoch, int64_t n_rows
                               .loss = loss,
                               .gradient_norm = gradient_norm(training),
                               .n_rows = n_rows,
-                              .flops = training->flops};
+                              .flops = training->flops,
+                              .in_float32 = true};
   QN_TRY(qn_fit_step(training->fit, &made, err));
   QN_TRY(qn_fit_note(training->fit, "train_loss", loss, err));
   QN_TRY(qn_fit_note(training->fit, "iterations", (double)epoch, err));
