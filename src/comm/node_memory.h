@@ -10,8 +10,8 @@ typedef struct qn_node_memory qn_node_memory;
 
 /// Collective, inside a run. *out has `bytes` (the same on all ranks) reserved on each node; NULL on all
 /// ranks if they are less than what qn_comm_set_least_node_memory() says, if no node has two ranks, if `can`
-/// is false on any rank, or if a node has not as much. The memory account of each rank of a node gets its
-/// part.
+/// is false on any rank, if they would leave the budget of any rank, or if a node has not as much. The memory
+/// account of each rank of a node gets its part.
 qn_status qn_node_memory_new(qn_comm *comm, int64_t bytes, bool can, qn_node_memory **out, qn_error *err);
 /// Local. The memory goes with the last reference. Takes a qn_node_memory *, so that a block can release it;
 /// NULL is allowed.

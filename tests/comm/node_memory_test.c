@@ -84,6 +84,10 @@ static void there_is_none_where_it_does_not_pay_or_a_rank_cannot(void) {
   QN_CHECK(memory == NULL);
   QN_CHECK_OK(qn_node_memory_new(comm, BYTES, qn_comm_rank(comm) != 0, &memory, &kit_error));
   QN_CHECK(memory == NULL);
+  qn_memory_set_budget(is_last ? qn_memory_used() + BYTES / 2 : 0);
+  QN_CHECK_OK(qn_node_memory_new(comm, BYTES, true, &memory, &kit_error));
+  QN_CHECK(memory == NULL);
+  qn_memory_set_budget(0);
   QN_CHECK_INT(qn_memory_used(), before);
   QN_CHECK_OK(qn_comm_agree(comm, QN_OK, &kit_error));
   qn_comm_set_least_node_memory(comm, INT64_MAX);
