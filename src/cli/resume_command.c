@@ -142,7 +142,7 @@ static int start(const qn_run_call *call, const resume_options *options) {
   char n_ranks[16];
   char *mpirun = strchr(options->mpirun, '/') != NULL ? realpath(options->mpirun, NULL) : NULL;
   resume_options with = *options;
-  const size_t room = (size_t)(ROOM + options->n_launching + call->n_arguments);
+  const size_t room = (size_t)ROOM + (size_t)options->n_launching + (size_t)call->n_arguments;
   char **command = calloc(room, sizeof *command);
 
   if (command == NULL) {

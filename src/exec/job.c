@@ -171,6 +171,9 @@ static qn_status open_run_folder(qn_job *job, int argc, char **argv, qn_error *e
 
   QN_TRY(
       qn_comm_agree(job->comm, has_memory ? QN_OK : qn_fail(err, QN_ERR_MEMORY, "no memory for a job"), err));
+  if (names == NULL || values == NULL) {
+    goto done; // all have agreed on that
+  }
   for (int i = 0; i < job->n_options; i++) {
     names[i] = job->about->options[i].name;
     values[i] = job->values[i] != NULL ? job->values[i] : job->about->options[i].fallback;

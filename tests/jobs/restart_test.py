@@ -12,7 +12,7 @@ from job_kit import BUILD, MPIRUN, read, run, run_tests, succeeds, write
 from restart_kit import (RESULTS, STOPPED, Started, journal, movies_arguments, movies_data, results, run_json,
                          temporary_files)
 
-SLOW = ["--iterations", "100"]  # so that there is time to stop it
+SLOW = ["--iterations", "60"]  # so that there is time to stop it
 
 
 def resume(run_folder, n_ranks=None, env=None):
