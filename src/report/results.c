@@ -10,22 +10,29 @@
 
 #include "base/check.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "exec/action.h"
 #include "exec/job_state.h"
+#include "exec/restart.h"
 #include "report/chart_rows.h"
 #include "report/result_json.h"
 
 enum { MOST_TABLE_ROWS = 10000, MOST_BARS = 200, MOST_POINTS = 5000 };
 
-// Writes "results/07.json". Rank 0.
-static qn_status write_result(const qn_job *job, json_t *result, qn_error *err) {
-  qn_status status = QN_OK;
+// "results/07.json" in the folder of the run, for free().
+static char *result_path(const qn_job *job) {
   char name[64];
-  char *path = NULL;
-  char *text = NULL;
 
   snprintf(name, sizeof name, "results/%02lld.json", (long long)job->action.number);
-  path = qn_run_folder_file(job->run_folder, name);
+  return qn_run_folder_file(job->run_folder, name);
+}
+
+// Writes the file of the action. Rank 0.
+static qn_status write_result(const qn_job *job, json_t *result, qn_error *err) {
+  qn_status status = QN_OK;
+  char *text = NULL;
+  char *path = result_path(job);
+
   json_object_set_new(result, "action", json_integer(job->action.number));
   text = json_dumps(result, JSON_COMPACT | JSON_REAL_PRECISION(17));
   QN_REQUIRE(path != NULL && text != NULL, err, QN_ERR_MEMORY, "no memory for a result of the job");
@@ -64,39 +71,6 @@ static qn_status collect_rows(qn_dataset *rows, int n_own, int64_t most, json_t 
   }
   qn_batch_free(batch);
   return status;
-}
-
-// The first rows as a result of a kind that has no more to say.
-static qn_status report_rows(qn_dataset *dataset, const char *kind, const char *title, int64_t n_rows) {
-  qn_error err = {0};
-  qn_job *job = dataset->plan->job;
-
-  if (job->run_folder == NULL || qn_job_check(job, NULL) != QN_OK) {
-    return qn_job_check(job, NULL);
-  }
-  qn_action_begin(job, QN_ACTION_REPORT, dataset, title);
-  json_t *result = json_pack("{s:s, s:s, s:n}", "kind", kind, "title", title, "note");
-  const qn_status status = collect_rows(dataset, qn_schema_n_columns(dataset->schema), n_rows, result);
-  return qn_action_end(job, finish_take(job, result, status, &err));
-}
-
-QN_API qn_status qn_report_table(qn_dataset *dataset, const char *title, int64_t n_rows) {
-
-  if (dataset == NULL || dataset->status != QN_OK) {
-    return dataset == NULL ? QN_ERR_MEMORY : dataset->status;
-  }
-  qn_job *job = dataset->plan->job;
-  if (title == NULL || n_rows < 1 || n_rows > MOST_TABLE_ROWS) {
-    return qn_job_fail(job, "a table of the report needs a title, and from 1 to %d rows", MOST_TABLE_ROWS);
-  }
-  return report_rows(dataset, "table", title, n_rows);
-}
-
-QN_API qn_status qn_report_numbers(qn_dataset *dataset) {
-  if (dataset == NULL || dataset->status != QN_OK) {
-    return dataset == NULL ? QN_ERR_MEMORY : dataset->status;
-  }
-  return report_rows(dataset, "numbers", "numbers", 1);
 }
 
 // Sums what each rank saw. Collective.
@@ -151,8 +125,67 @@ static qn_status collect_chart(qn_dataset *columns, qn_chart_kind kind, json_t *
                       kind == QN_CHART_BAR ? MOST_BARS : MOST_POINTS, result);
 }
 
-QN_API qn_status qn_report_chart(qn_dataset *dataset, const qn_chart *chart) {
+// Collects rows into a result that is described, and writes it, unless an earlier attempt has done so. Takes
+// the result.
+static qn_status make_result_take(qn_dataset *rows, const char *title, int64_t most, qn_chart_kind kind,
+                                  bool is_chart, json_t *result) {
+  qn_status status = QN_OK;
   qn_error err = {0};
+  bool is_done = false;
+  qn_job *job = rows->plan->job;
+
+  qn_action_begin(job, QN_ACTION_REPORT, rows, title);
+  char *about = json_dumps(result, JSON_COMPACT | JSON_SORT_KEYS);
+  char *path = result_path(job);
+  qn_restart_action restart = {.dataset = rows, .product = path};
+  restart.options = about == NULL ? 0 : qn_hash_bytes(about, (int64_t)strlen(about), (uint64_t)most);
+  status = qn_job_keep_error(job, qn_restart_look(job, &restart, &is_done, &err), &err);
+  if (status == QN_OK && !is_done) {
+    status = is_chart ? collect_chart(rows, kind, result, &err)
+                      : collect_rows(rows, qn_schema_n_columns(rows->schema), most, result);
+    status = finish_take(job, result, status, &err);
+    result = NULL;
+    if (status == QN_OK) {
+      qn_restart_note(job, &restart);
+    }
+  }
+  json_decref(result);
+  free(about);
+  free(path);
+  return qn_action_end(job, status);
+}
+
+// The first rows as a result of a kind that has no more to say.
+static qn_status report_rows(qn_dataset *dataset, const char *kind, const char *title, int64_t n_rows) {
+  qn_job *job = dataset->plan->job;
+
+  if (job->run_folder == NULL || qn_job_check(job, NULL) != QN_OK) {
+    return qn_job_check(job, NULL);
+  }
+  return make_result_take(dataset, title, n_rows, QN_CHART_BAR, false,
+                          json_pack("{s:s, s:s, s:n}", "kind", kind, "title", title, "note"));
+}
+
+QN_API qn_status qn_report_table(qn_dataset *dataset, const char *title, int64_t n_rows) {
+
+  if (dataset == NULL || dataset->status != QN_OK) {
+    return dataset == NULL ? QN_ERR_MEMORY : dataset->status;
+  }
+  qn_job *job = dataset->plan->job;
+  if (title == NULL || n_rows < 1 || n_rows > MOST_TABLE_ROWS) {
+    return qn_job_fail(job, "a table of the report needs a title, and from 1 to %d rows", MOST_TABLE_ROWS);
+  }
+  return report_rows(dataset, "table", title, n_rows);
+}
+
+QN_API qn_status qn_report_numbers(qn_dataset *dataset) {
+  if (dataset == NULL || dataset->status != QN_OK) {
+    return dataset == NULL ? QN_ERR_MEMORY : dataset->status;
+  }
+  return report_rows(dataset, "numbers", "numbers", 1);
+}
+
+QN_API qn_status qn_report_chart(qn_dataset *dataset, const qn_chart *chart) {
   const char *fault = NULL;
 
   if (dataset == NULL || dataset->status != QN_OK) {
@@ -168,14 +201,12 @@ QN_API qn_status qn_report_chart(qn_dataset *dataset, const qn_chart *chart) {
     json_decref(result);
     return qn_job_fail(job, "chart '%s': %s", title, fault);
   }
-  qn_status status = columns == NULL ? qn_job_check(job, NULL) : columns->status;
+  const qn_status status = columns == NULL ? qn_job_check(job, NULL) : columns->status;
   if (status != QN_OK || columns == NULL || job->run_folder == NULL || qn_job_check(job, NULL) != QN_OK) {
     json_decref(result);
     return status;
   }
-  qn_action_begin(job, QN_ACTION_REPORT, columns, title);
-  status = collect_chart(columns, chart->kind, result, &err);
-  return qn_action_end(job, finish_take(job, result, status, &err));
+  return make_result_take(columns, title, 0, chart->kind, true, result);
 }
 
 QN_API qn_status qn_report_number(qn_job *job, const char *title, double value, const char *unit) {

@@ -96,6 +96,24 @@ def results_that_cannot_be_written_end_the_job(folder):
     assert done.returncode == 1 and "results" in done.stderr, (done.returncode, done.stderr)
 
 
+def committed_results_are_not_made_again(folder):
+    where = os.path.join(folder, "run")
+    succeeds(drive(where, 2))
+    before = results_of(where)
+    with open(os.path.join(where, "run.json"), encoding="utf-8") as file:
+        run_file = json.load(file)
+    run_file["status"] = run_file["attempts"][-1]["status"] = "failed"  # as if it had failed behind them
+    with open(os.path.join(where, "run.json"), "w", encoding="utf-8") as file:
+        json.dump(run_file, file)
+    names = sorted(os.listdir(os.path.join(where, "results")))
+    stamps = {name: os.stat(os.path.join(where, "results", name)).st_ino for name in names}
+    os.remove(os.path.join(where, "results", names[3]))
+    succeeds(drive(where, 3))
+    assert results_of(where) == before
+    changed = [name for name in names[1:] if os.stat(os.path.join(where, "results", name)).st_ino != stamps[name] or name == names[3]]
+    assert changed == [names[3]], changed  # numbers that the job gives itself are written each time
+
+
 def flagship_ends_with_its_dashboard(folder):
     make_ratings(folder)
     where, output = os.path.join(folder, "run"), os.path.join(folder, "out")
@@ -150,7 +168,7 @@ def what_the_run_did_is_on_the_page(where, page):
 if __name__ == "__main__":
     try:
         code = run_tests([results_hold_what_the_job_declared, results_do_not_depend_on_the_number_of_ranks, no_rows_make_empty_results_and_a_page, without_a_folder_nothing_runs,
-                          mistakes_are_errors_of_the_job, results_that_cannot_be_written_end_the_job, flagship_ends_with_its_dashboard])
+                          mistakes_are_errors_of_the_job, results_that_cannot_be_written_end_the_job, committed_results_are_not_made_again, flagship_ends_with_its_dashboard])
     finally:
         stop_browser()
     sys.exit(code)
