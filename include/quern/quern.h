@@ -24,6 +24,7 @@
 #include <quern/model.h>
 #include <quern/report.h>
 #include <quern/run.h>
+#include <quern/runs.h>
 #include <quern/schema.h>
 #include <quern/status.h>
 #include <quern/train.h>

@@ -14,12 +14,14 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {.name = "compare", .run = quern_compare, .help = "show two runs side by side"},
     {.name = "doctor", .run = quern_doctor, .help = "say what is wrong with MPI, Slurm or this node"},
     {.name = "evaluate", .run = quern_evaluate, .help = "judge a trained model on rows that have the label"},
     {.name = "export-onnx", .run = quern_export_onnx, .help = "write a trained model as ONNX"},
     {.name = "generate",
      .run = quern_generate,
      .help = "write data for trying things out: quern generate movies"},
+    {.name = "history", .run = quern_history, .help = "list the runs of a folder"},
     {.name = "inspect",
      .run = quern_inspect,
      .help = "show what a staged dataset holds, check its checksums"},
@@ -30,6 +32,7 @@ static const command commands[] = {
     {.name = "resume", .run = quern_resume, .help = "go on with a run that was stopped or killed"},
     {.name = "search", .run = quern_search, .help = "try options of an estimator, keep the best model"},
     {.name = "submit", .run = quern_submit, .help = "run a job on a Slurm cluster"},
+    {.name = "top", .run = quern_top, .help = "follow a run: what each rank does"},
     {.name = "train", .run = quern_train, .help = "fit a model to rows: quern train ESTIMATOR"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

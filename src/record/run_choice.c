@@ -8,16 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/check.h"
 #include "base/files.h"
-#include "record/progress_line.h"
+#include "record/run_alive.h"
 #include "record/run_json.h"
 #include "record/run_process.h"
 
-enum { FRESH_SECONDS = 30, MOST_SLURM_FOLDERS = 10000 };
+enum { MOST_SLURM_FOLDERS = 10000 };
 
 void qn_run_choice_release(qn_run_choice *choice) {
   free(choice->path);
@@ -89,15 +88,6 @@ static bool is_same_call(const qn_run_about *about, const json_t *earlier) {
 
 // --- What the folder says ---------------------------------------------------------------------------------
 
-static bool is_fresh(const char *folder) {
-  struct stat info;
-  char *path = NULL;
-  const bool is = asprintf(&path, "%s/progress", folder) >= 0 && stat(path, &info) == 0 &&
-                  time(NULL) - info.st_mtime < FRESH_SECONDS;
-  free(path);
-  return is;
-}
-
 // A job that Slurm has started again runs no more as it was.
 static bool was_requeued(const json_t *attempt) {
   const json_t *slurm = json_object_get(attempt, "slurm");
@@ -108,44 +98,16 @@ static bool was_requeued(const json_t *attempt) {
          json_integer_value(json_object_get(slurm, "restart")) < qn_slurm_restart();
 }
 
-// Any of its ranks that is seen here: that of rank 0 may be gone while others are not yet.
-static bool has_rank_alive(const char *folder) {
-  qn_progress_line *lines = NULL;
-  int64_t n_lines = 0;
-  char *path = NULL;
-  bool is_alive = false;
-
-  if (asprintf(&path, "%s/progress", folder) >= 0 &&
-      qn_progress_read(path, &lines, &n_lines, NULL) == QN_OK) {
-    for (int64_t i = 0; i < n_lines && !is_alive; i++) {
-      is_alive = lines[i].is_there && strcmp(lines[i].state, "running") == 0 &&
-                 qn_process_look(&lines[i].process) == QN_PROCESS_ALIVE;
-    }
-  }
-  free(lines);
-  free(path);
-  return is_alive;
-}
-
 bool qn_run_is_in_use(const char *folder, const json_t *run) {
-  const json_t *attempt = qn_run_last_attempt(run);
-  qn_process process = {0};
-
-  if (strcmp(qn_run_status(run), "running") != 0 || was_requeued(attempt)) {
-    return false;
-  }
-  qn_run_get_process(attempt, &process);
-  const qn_process_state state = qn_process_look(&process);
-  return state == QN_PROCESS_ALIVE || has_rank_alive(folder) ||
-         (state == QN_PROCESS_ELSEWHERE && is_fresh(folder));
+  return !was_requeued(qn_run_last_attempt(run)) && qn_run_is_alive(folder, run);
 }
 
 enum { MOST_LOOKS = 100, BETWEEN_LOOKS_NS = 100000000 };
 
 // Where rank 0 is gone the launcher ends the others, within moments.
 static void await_end(const char *folder, const qn_process *first) {
-  for (int i = 0; i < MOST_LOOKS && qn_process_look(first) == QN_PROCESS_GONE && has_rank_alive(folder);
-       i++) {
+  for (int i = 0;
+       i < MOST_LOOKS && qn_process_look(first) == QN_PROCESS_GONE && qn_run_has_rank_alive(folder); i++) {
     nanosleep(&(struct timespec){.tv_nsec = BETWEEN_LOOKS_NS}, NULL);
   }
 }

@@ -18,11 +18,20 @@ enum { MOST_RUN_BYTES = 64 << 20 };
 qn_status qn_run_json_read(const char *path, json_t **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer text = {0};
-  json_error_t mistake;
-  json_t *root = NULL;
 
   QN_TRY(qn_file_read_all(path, MOST_RUN_BYTES, &text, err));
-  root = json_loadb((const char *)text.data, (size_t)text.size, 0, &mistake);
+  QN_TRY(qn_run_json_parse(path, (const char *)text.data, text.size, out, err));
+
+done:
+  qn_buffer_release(&text);
+  return status;
+}
+
+qn_status qn_run_json_parse(const char *path, const char *text, int64_t size, json_t **out, qn_error *err) {
+  qn_status status = QN_OK;
+  json_error_t mistake;
+  json_t *root = json_loadb(text, (size_t)size, 0, &mistake);
+
   QN_REQUIRE(root != NULL, err, QN_ERR_FORMAT, "%s: is no JSON (line %d: %s)", path, mistake.line,
              mistake.text);
   const json_t *format = json_object_get(root, "format");
@@ -39,7 +48,6 @@ qn_status qn_run_json_read(const char *path, json_t **out, qn_error *err) {
 
 done:
   json_decref(root);
-  qn_buffer_release(&text);
   return status;
 }
 

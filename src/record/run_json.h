@@ -11,6 +11,8 @@ enum { QN_RUN_FORMAT = 1 };
 /// Local. Reads a run.json and checks that it has what the readers here rely on: format, job, status and a
 /// last attempt. Errors: QN_ERR_IO; QN_ERR_FORMAT if it is torn, no run.json, or of another format.
 qn_status qn_run_json_read(const char *path, json_t **out, qn_error *err);
+/// The same of `size` bytes; `path` is named in messages.
+qn_status qn_run_json_parse(const char *path, const char *text, int64_t size, json_t **out, qn_error *err);
 /// "running", "done", "failed", "stopped", as it was written.
 const char *qn_run_status(const json_t *run);
 /// Borrowed; NULL if there is none.
