@@ -46,6 +46,26 @@ qn_status qn_file_read_at(int fd, const char *path, void *data, int64_t size, in
   return QN_OK;
 }
 
+const char *qn_advice_on_writing(int reason) {
+  switch (reason) {
+  case ENOSPC:
+  case EDQUOT:
+    return "; free some space there or write to another folder";
+  case EFBIG:
+    return "; raise the limit of a file's size (ulimit -f) or write to another file system";
+  case EROFS:
+  case EACCES:
+    return "; write to another folder";
+  default:
+    return "";
+  }
+}
+
+static qn_status fail_writing(const char *path, int64_t size, int64_t offset, int reason, qn_error *err) {
+  return qn_fail(err, QN_ERR_IO, "%s: writing %" PRId64 " bytes at byte %" PRId64 ": %s%s", path, size,
+                 offset, strerror(reason), qn_advice_on_writing(reason));
+}
+
 qn_status qn_file_write_at(int fd, const char *path, const void *data, int64_t size, int64_t offset,
                            qn_error *err) {
   int64_t n_written = 0;
@@ -57,8 +77,7 @@ qn_status qn_file_write_at(int fd, const char *path, const void *data, int64_t s
       continue;
     }
     if (n <= 0) {
-      return qn_fail(err, QN_ERR_IO, "%s: writing %" PRId64 " bytes at byte %" PRId64 ": %s", path, size,
-                     offset, n < 0 ? strerror(errno) : "nothing could be written");
+      return fail_writing(path, size, offset, n < 0 ? errno : ENOSPC, err);
     }
     n_written += n;
   }
@@ -175,6 +194,22 @@ done:
   return status;
 }
 
+qn_status qn_file_exchange(const char *from, const char *to, bool *is_done, qn_error *err) {
+  qn_status status = QN_OK;
+  *is_done = false;
+  QN_TRY(sync_path(from, 0, err));
+  if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE) == 0) {
+    *is_done = true;
+    QN_TRY(sync_parent(to, err));
+  } else {
+    QN_REQUIRE(errno == EINVAL || errno == ENOSYS || errno == ENOTSUP, err, QN_ERR_IO,
+               "exchanging %s and %s: %s", from, to, strerror(errno));
+  }
+
+done:
+  return status;
+}
+
 qn_status qn_file_write_atomic(const char *path, const void *data, int64_t size, qn_error *err) {
   return write_whole(path, data, size, true, err);
 }
@@ -192,7 +227,8 @@ static qn_status make_one_folder(const char *path, qn_error *err) {
   if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
     return QN_OK;
   }
-  return qn_fail(err, QN_ERR_IO, "%s: cannot make the folder: %s", path, strerror(reason));
+  return qn_fail(err, QN_ERR_IO, "%s: cannot make the folder: %s%s", path, strerror(reason),
+                 qn_advice_on_writing(reason));
 }
 
 qn_status qn_folder_make(const char *path, qn_error *err) {

@@ -11,6 +11,8 @@ qn_status qn_file_read_at(int fd, const char *path, void *data, int64_t size, in
 /// Writes all of it at offset. "disk full" and the like become QN_ERR_IO with path and reason.
 qn_status qn_file_write_at(int fd, const char *path, const void *data, int64_t size, int64_t offset,
                            qn_error *err);
+/// "; free some space there ..." for the errno of a write, "" where there is nothing to say.
+const char *qn_advice_on_writing(int reason);
 /// Reads a whole file, at most max_bytes.
 qn_status qn_file_read_all(const char *path, int64_t max_bytes, qn_buffer *out, qn_error *err);
 /// Writes, flushes to disk and renames: `path` appears whole or not at all.
@@ -20,6 +22,9 @@ qn_status qn_file_write_atomic(const char *path, const void *data, int64_t size,
 qn_status qn_file_replace(const char *path, const void *data, int64_t size, qn_error *err);
 /// fsync of the file, and of the folder that holds it, then rename from -> to (files or folders).
 qn_status qn_file_publish(const char *from, const char *to, qn_error *err);
+/// The same where `to` exists, in one step: the two change places. *is_done false, and nothing is changed,
+/// where the file system cannot do that.
+qn_status qn_file_exchange(const char *from, const char *to, bool *is_done, qn_error *err);
 /// mkdir -p
 qn_status qn_folder_make(const char *path, qn_error *err);
 /// rm -r; a missing folder is no error.

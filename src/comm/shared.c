@@ -2,12 +2,14 @@
 // One POSIX shared memory object per node: a segment per rank, in it a flag per slab and the slabs. Its pages
 // are reserved before anybody touches them, since a full /dev/shm would else end the process by a signal.
 #include "comm/shared.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "base/check.h"
@@ -21,7 +23,10 @@ enum {
   FLAGS_BYTES = MOST_SLABS * (int)sizeof(atomic_uint),
   MOST_NODE_BYTES = 128 << 20,
   NAME_BYTES = 64,
+  OLD_SECONDS = 300,
 };
+
+static const char NAME_START[] = "quern-";
 
 struct qn_shared {
   int64_t n_references; // the communicator and the loans of this process
@@ -58,14 +63,34 @@ static void choose_sizes(qn_shared *shared, int64_t bytes) {
   shared->segment_bytes = (size + page - 1) / page * page;
 }
 
+// An object loses its name as soon as all have opened it. One that still has it after minutes is of a job
+// that was killed in between, whose memory nobody else would give back.
+static void remove_forgotten(void) {
+  DIR *folder = opendir("/dev/shm");
+  const time_t now = time(NULL);
+  for (const struct dirent *entry = NULL; folder != NULL && (entry = readdir(folder)) != NULL;) {
+    struct stat info;
+    if (strncmp(entry->d_name, NAME_START, strlen(NAME_START)) == 0 &&
+        fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
+        info.st_uid == geteuid() && now - info.st_ctime > OLD_SECONDS) {
+      unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+  }
+  if (folder != NULL) {
+    closedir(folder);
+  }
+}
+
 // The first rank of the node makes the object; all learn its name, "" if there is none.
 static int create_object(const qn_shared *shared, char *name) {
   if (shared->rank != 0) {
     return -1;
   }
+  remove_forgotten();
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  snprintf(name, NAME_BYTES, "/quern-%ld-%lld%09ld", (long)getpid(), (long long)now.tv_sec, now.tv_nsec);
+  snprintf(name, NAME_BYTES, "/%s%ld-%lld%09ld", NAME_START, (long)getpid(), (long long)now.tv_sec,
+           now.tv_nsec);
   int file = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0600);
   if (file >= 0 && ftruncate(file, (off_t)(shared->segment_bytes * shared->n_ranks)) != 0) {
     shm_unlink(name);

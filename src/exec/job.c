@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A job's life: open, options, errors, close.
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +212,7 @@ QN_API qn_job *qn_job_open(int argc, char **argv, const qn_job_about *about) {
   qn_job *job = calloc(1, sizeof *job);
 
   qn_stop_install();
+  signal(SIGXFSZ, SIG_IGN); // a write beyond the limit of a file's size shall fail, with a message
   if (job == NULL || qn_comm_open(&job->comm, &err) != QN_OK) {
     fprintf(stderr, "%s: cannot start: %s\n", about->name, job == NULL ? "no memory" : err.message);
     exit(1); // there is nothing yet that could carry the error

@@ -44,7 +44,8 @@ char *qn_temporary_path(const char *path) {
 
 static qn_status fail_errno(qn_error *err, const char *path, const char *what) {
   const int code = errno;
-  return qn_fail(err, QN_ERR_IO, "%s: cannot %s: %s", path, what, strerror(code));
+  return qn_fail(err, QN_ERR_IO, "%s: cannot %s: %s%s", path, what, strerror(code),
+                 qn_advice_on_writing(code));
 }
 
 static qn_status open_own(csv_op *state, qn_error *err) {

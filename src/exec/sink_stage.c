@@ -131,11 +131,29 @@ done:
   return status;
 }
 
+// A job that was killed while it replaced a stage may have left the old one aside.
+static qn_status restore_old(const qn_stage_sink *sink, qn_error *err) {
+  qn_status status = QN_OK;
+  char *old = NULL;
+
+  QN_REQUIRE(asprintf(&old, "%s-old", sink->temporary) >= 0, err, QN_ERR_MEMORY, "no memory for a file name");
+  if (qn_file_exists(old) && !qn_file_exists(sink->path)) {
+    QN_REQUIRE(rename(old, sink->path) == 0, err, QN_ERR_IO, "renaming %s to %s: %s", old, sink->path,
+               strerror(errno));
+  }
+  QN_TRY(qn_folder_remove(old, err));
+
+done:
+  free(old);
+  return status;
+}
+
 static qn_status prepare_folder(const qn_stage_sink *sink, qn_error *err) {
   qn_status status = QN_OK;
 
   QN_TRY(qn_folder_make_for(sink->path, err));
   if (!sink->is_single_file) {
+    QN_TRY(restore_old(sink, err));
     QN_TRY(check_target(sink->path, err));
     QN_TRY(qn_folder_remove(sink->temporary, err));
     QN_TRY(qn_folder_make(sink->temporary, err));
@@ -175,26 +193,40 @@ done:
   return status;
 }
 
-// A folder cannot replace a folder in one step: the old one steps aside, and comes back if the new one cannot
-// take its place.
+// Where the file system cannot do it in one step: the old one steps aside, and comes back if the new one
+// cannot take its place. Who is killed in between leaves the old one aside; prepare_folder() brings it back.
+static qn_status replace_in_steps(const qn_stage_sink *sink, const char *old, qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(qn_folder_remove(old, err));
+  QN_REQUIRE(rename(sink->path, old) == 0, err, QN_ERR_IO, "%s: cannot replace: %s", sink->path,
+             strerror(errno));
+  status = qn_file_publish(sink->temporary, sink->path, err);
+  if (status != QN_OK) {
+    rename(old, sink->path);
+    goto done;
+  }
+  QN_TRY(qn_folder_remove(old, err));
+
+done:
+  return status;
+}
+
 static qn_status replace_folder(const qn_stage_sink *sink, qn_error *err) {
   qn_status status = QN_OK;
   char *old = NULL;
+  bool is_done = false;
 
+  if (!qn_file_exists(sink->path)) {
+    return qn_file_publish(sink->temporary, sink->path, err);
+  }
   QN_REQUIRE(asprintf(&old, "%s-old", sink->temporary) >= 0, err, QN_ERR_MEMORY, "no memory for a file name");
-  const bool is_there = qn_file_exists(sink->path);
-  if (is_there) { // else an old one that stepped aside when a run was killed is of no more use once this is
-                  // there
-    QN_TRY(qn_folder_remove(old, err));
-    QN_REQUIRE(rename(sink->path, old) == 0, err, QN_ERR_IO, "%s: cannot replace: %s", sink->path,
-               strerror(errno));
+  QN_TRY(qn_file_exchange(sink->temporary, sink->path, &is_done, err));
+  if (is_done) {
+    QN_TRY(qn_folder_remove(sink->temporary, err));
+  } else {
+    QN_TRY(replace_in_steps(sink, old, err));
   }
-  status = qn_file_publish(sink->temporary, sink->path, err);
-  if (status != QN_OK && is_there) {
-    rename(old, sink->path);
-  }
-  QN_TRY(status);
-  QN_TRY(qn_folder_remove(old, err));
 
 done:
   free(old);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/check.h"
+#include "base/files.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "parts hold little-endian values that are written and checked as they lie in memory");
@@ -71,12 +72,9 @@ qn_status qn_h5_fail(qn_error *err, qn_status otherwise, const char *path, const
   va_start(arguments, format);
   vsnprintf(what, sizeof what, format, arguments);
   va_end(arguments);
-  if (cause.system_error == ENOSPC || cause.system_error == EDQUOT) {
-    return qn_fail(err, QN_ERR_IO, "%s: %s: %s; free some space there or write to another folder", path, what,
-                   strerror(cause.system_error));
-  }
   if (cause.system_error != 0) {
-    return qn_fail(err, QN_ERR_IO, "%s: %s: %s", path, what, strerror(cause.system_error));
+    return qn_fail(err, QN_ERR_IO, "%s: %s: %s%s", path, what, strerror(cause.system_error),
+                   qn_advice_on_writing(cause.system_error));
   }
   return qn_fail(err, otherwise, "%s: %s: %s", path, what,
                  cause.text[0] != '\0' ? cause.text : "HDF5 gives no reason");
