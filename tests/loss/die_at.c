@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loaded before the C library by tests: the process gets SIGKILL before (QN_DIE=before) or after (QN_DIE=after) the
-// call that puts a file or folder whose name has QN_DIE_AT in it to its place. That is a moment which nothing
-// outside can hit.
+// Loaded before the C library by tests: the process gets SIGKILL before (QN_DIE=before) or after
+// (QN_DIE=after) the call that puts a file or folder whose name has QN_DIE_AT in it to its place. That is a
+// moment which nothing outside can hit.
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
