@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models as ONNX: one input, "input" [N, n] of plain numeric columns (metadata "columns" names them); feature
-// steps that scale and shift are part of the graph. Numbers are float32 there, so predictions agree with ours
-// to about six digits.
+// Models as ONNX: one input, "input" [N, n] of plain numeric columns (metadata "columns" names them; of als
+// two, "user" and "item"); feature steps that scale and shift are part of the graph. Numbers are float32
+// there, so predictions agree with ours to about six digits.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static qn_status add_features(qn_onnx_graph *graph, const qn_model *model, const
   const qn_onnx_attribute axis[] = {{.name = "axis", .kind = QN_ONNX_INT, .number = 1}, {.name = NULL}};
 
   QN_TRY(find_raw(model, &graph->arena, &raw, err));
-  QN_TRY(qn_onnx_input(graph, "input", raw.n, err));
+  QN_TRY(qn_onnx_input(graph, "input", QN_ONNX_FLOAT, raw.n, err));
   *columns = qn_arena_string(&graph->arena, raw.n > 0 ? raw.names[0] : "");
   for (int i = 1; i < raw.n && *columns != NULL; i++) {
     *columns = qn_arena_printf(&graph->arena, "%s,%s", *columns, raw.names[i]);
@@ -315,6 +315,7 @@ static const struct {
     {"mlp", qn_onnx_network},
     {"mixture", qn_onnx_mixture},
     {"neighbours", qn_onnx_neighbours},
+    {"als", qn_onnx_ratings},
 };
 
 static qn_status export_model(const qn_model *model, const char *path, qn_error *err) {
@@ -328,12 +329,18 @@ static qn_status export_model(const qn_model *model, const char *path, qn_error 
   while (i < sizeof makers / sizeof *makers && strcmp(makers[i].name, model->estimator->name) != 0) {
     i++;
   }
-  QN_REQUIRE(i < sizeof makers / sizeof *makers && model->features != NULL, err, QN_ERR_ARG,
-             "there is no counterpart of '%s' in ONNX", model->estimator->name);
+  QN_REQUIRE(i < sizeof makers / sizeof *makers, err, QN_ERR_ARG, "there is no counterpart of '%s' in ONNX",
+             model->estimator->name);
   graph = qn_memory_alloc(sizeof *graph);
   QN_REQUIRE(graph != NULL, err, QN_ERR_MEMORY, "no memory for an ONNX graph");
   memset(graph, 0, sizeof *graph);
-  QN_TRY(add_features(graph, model, &x, &columns, err));
+  if (model->estimator->loads_itself) {
+    columns = qn_arena_printf(&graph->arena, "%s,%s", qn_arrays_text(&model->arrays, "user_column"),
+                              qn_arrays_text(&model->arrays, "item_column"));
+    QN_REQUIRE(columns != NULL, err, QN_ERR_MEMORY, "no memory for the names of columns");
+  } else {
+    QN_TRY(add_features(graph, model, &x, &columns, err));
+  }
   QN_TRY(makers[i].add(graph, model, x, err));
   snprintf(description, sizeof description, "quern: %s", model->estimator->name);
   QN_TRY(qn_onnx_write(graph, description, columns, path, err));

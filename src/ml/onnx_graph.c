@@ -276,9 +276,16 @@ done:
   return status;
 }
 
-qn_status qn_onnx_input(qn_onnx_graph *graph, const char *name, int n_columns, qn_error *err) {
-  graph->n_inputs = 1;
-  return make_value(graph, name, QN_ONNX_FLOAT, n_columns, &graph->inputs[0], err);
+qn_status qn_onnx_input(qn_onnx_graph *graph, const char *name, qn_onnx_type type, int n_columns,
+                        qn_error *err) {
+  qn_status status = QN_OK;
+
+  QN_TRY(make_room(graph->n_inputs, QN_ONNX_MAX_VALUES, err));
+  QN_TRY(make_value(graph, name, type, n_columns, &graph->inputs[graph->n_inputs], err));
+  graph->n_inputs++;
+
+done:
+  return status;
 }
 
 qn_status qn_onnx_output(qn_onnx_graph *graph, const char *name, qn_onnx_type type, int n_columns,

@@ -14,7 +14,7 @@ typedef struct qn_onnx_graph {
   qn_arena arena;
   struct Onnx__NodeProto *nodes[QN_ONNX_MAX_NODES];
   struct Onnx__TensorProto *tensors[QN_ONNX_MAX_NODES];
-  struct Onnx__ValueInfoProto *inputs[1], *outputs[QN_ONNX_MAX_VALUES];
+  struct Onnx__ValueInfoProto *inputs[QN_ONNX_MAX_VALUES], *outputs[QN_ONNX_MAX_VALUES];
   int n_nodes, n_tensors, n_inputs, n_outputs;
 } qn_onnx_graph;
 
@@ -45,7 +45,8 @@ qn_status qn_onnx_texts(qn_onnx_graph *graph, const char *name, int64_t n, const
                         qn_error *err);
 /// A tensor of the graph as its input or output: [rows] if n_columns is 0, else [rows, n_columns].
 typedef enum { QN_ONNX_FLOAT = 1, QN_ONNX_INT64 = 7, QN_ONNX_STRING = 8 } qn_onnx_type;
-qn_status qn_onnx_input(qn_onnx_graph *graph, const char *name, int n_columns, qn_error *err);
+qn_status qn_onnx_input(qn_onnx_graph *graph, const char *name, qn_onnx_type type, int n_columns,
+                        qn_error *err);
 qn_status qn_onnx_output(qn_onnx_graph *graph, const char *name, qn_onnx_type type, int n_columns,
                          qn_error *err);
 /// Writes the file whole or not at all. `description` says what it is, `columns` what the input's columns

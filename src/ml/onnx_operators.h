@@ -16,4 +16,7 @@ qn_status qn_onnx_network(qn_onnx_graph *graph, const qn_model *model, const cha
 qn_status qn_onnx_mixture(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
 /// The training rows are part of the graph.
 qn_status qn_onnx_neighbours(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
+/// Of als: inputs "user" and "item" [N], by value; output "prediction" [N], NaN where either is not known.
+/// `x` is not used.
+qn_status qn_onnx_ratings(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);
 qn_status qn_onnx_trees(qn_onnx_graph *graph, const qn_model *model, const char *x, qn_error *err);

@@ -83,6 +83,18 @@ static void rank_0_serves_after_it_has_closed(void) {
   end_run();
 }
 
+static void of_lazy_claims_those_who_ask_get_all(void) {
+  qn_claims *claims = NULL;
+  int64_t times[30] = {0};
+  QN_CHECK_OK(qn_claims_open_lazy(comm, 30, &claims, &kit_error));
+  if (qn_comm_rank(comm) == qn_comm_size(comm) - 1) { // nothing is kept for the others
+    claim(claims, times, INT64_MAX);
+  }
+  check_times(times, 30);
+  qn_claims_close(claims);
+  end_run();
+}
+
 static void claims_end_with_their_run(void) {
   qn_claims *claims = NULL;
   int64_t item = 0;
@@ -104,6 +116,7 @@ int main(void) {
   KIT_RUN(each_item_is_claimed_once);
   KIT_RUN(two_counters_run_side_by_side);
   KIT_RUN(rank_0_serves_after_it_has_closed);
+  KIT_RUN(of_lazy_claims_those_who_ask_get_all);
   KIT_RUN(claims_end_with_their_run);
   qn_comm_close(comm);
   return kit_result();

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from estimator_cases import CASES, NUMBERS, every_case, texts_of
-from training_kit import (SINGLE_THREAD, expect_close, make_classes, make_clusters, make_numbers, make_ratings, predict,
+from training_kit import (SINGLE_THREAD, Table, expect_close, make_classes, make_clusters, make_numbers, make_ratings, predict,
                           probabilities, quern, read_table, run, run_tests, succeeds, train)
 
 SCALED = {"linear", "logistic", "logistic softmax", "svm", "mlp"}
@@ -54,9 +54,32 @@ def onnx_says_what_we_say(folder):
             expect_close(theirs, mine, 2e-4, name)
         seen.append(name)
     assert len(seen) >= 14, seen
-    model = train(folder, "als", CASES["als"][1], features="user, item")
+
+
+def onnx_rates_pairs_as_we_do(folder):
+    import onnxruntime
+    ratings = make_ratings(2000, 50, 40)
+    for user in (ratings.columns["user"] * 3, np.array([f"Ä {value}" for value in ratings.columns["user"]])):
+        table = Table({**ratings.columns, "user": user}, "rating")
+        model = train(folder, "als", table, features="user, item", k=4)
+        out = os.path.join(folder, "model.onnx")
+        succeeds(quern(1, "export-onnx", "--model", model, "--out", out, folder=folder))
+        session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+        wanted = predict(folder, model, table)["prediction"]
+        asked = user.astype(object) if user.dtype.kind == "U" else user.astype(np.int64)
+        item = table.columns["item"].astype(np.int64)
+        found, = session.run(None, {"user": asked, "item": item})
+        expect_close(found, wanted, 1e-5, "predictions")
+        item[0] = 10 ** 9
+        found, = session.run(None, {"user": asked, "item": item})
+        assert np.isnan(found[0]) and not np.isnan(found[1:]).any(), "an item that is not known"
+
+
+def onnx_takes_no_steps_of_text(folder):
+    table = Table({"x": np.array(["a", "b"] * 50), "y": np.arange(100.0)}, "y")
+    model = train(folder, "linear", table)
     done = quern(1, "export-onnx", "--model", model, "--out", os.path.join(folder, "none.onnx"), folder=folder)
-    assert done.returncode != 0 and not os.path.exists(os.path.join(folder, "none.onnx"))
+    assert done.returncode != 0 and "x=a" in done.stderr and not os.path.exists(os.path.join(folder, "none.onnx")), done.stderr
 
 
 def a_search_finds_the_best_on_any_number_of_ranks(folder):
@@ -98,5 +121,5 @@ def jobs_to_copy_run(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests([onnx_says_what_we_say, a_search_finds_the_best_on_any_number_of_ranks,
+    sys.exit(run_tests([onnx_says_what_we_say, onnx_rates_pairs_as_we_do, onnx_takes_no_steps_of_text, a_search_finds_the_best_on_any_number_of_ranks,
                         a_grid_with_a_wrong_option_is_refused, jobs_to_copy_run]))
