@@ -1,5 +1,6 @@
 // The plan of an action as a graph: dagre lays it out, rows flow downwards.
 const NODE = { width: 216, height: 66, pad: 12 };
+const LEAST_SCALE = 0.7; // of a plan that is wider than the page: what is wider still is scrolled
 const EXCHANGING = new Set(["shuffle", "reduce", "combine", "group", "join", "distinct", "sort", "top", "window"]);
 const measure = document.createElement("canvas").getContext("2d");
 
@@ -134,6 +135,16 @@ function keepersOf(actions) {
   return keepers;
 }
 
+/** A plan that is wider than its frame is shown from the boxes at its top, where rows begin to flow. */
+function showTop(frame, graph) {
+  const places = graph.nodes().map((name) => graph.node(name));
+  const top = Math.min(...places.map((place) => place.y));
+  const left = Math.min(...places.filter((place) => place.y <= top + NODE.height).map((place) => place.x - NODE.width / 2));
+  requestAnimationFrame(() => {
+    frame.scrollLeft = Math.max(0, left * (frame.scrollWidth / graph.graph().width) - 3 * NODE.pad);
+  });
+}
+
 /** The graph of an action's plan; `operators` are those of its runs, `keepers` says who filled which cache. */
 function planGraph(action, operators, keepers) {
   if (listOf(action.nodes).length === 0 || !window.dagre) {
@@ -160,5 +171,8 @@ function planGraph(action, operators, keepers) {
   for (const node of nodes) {
     svg.append(planNode(node, graph.node(String(node.id)), works.get(node.id), all));
   }
-  return element("div", { class: "plan", tabindex: "0", role: "region", "aria-label": "Plan" }, svg);
+  svg.style.minWidth = `${LEAST_SCALE * width}px`;
+  const frame = element("div", { class: "plan", tabindex: "0", role: "region", "aria-label": "Plan" }, svg);
+  showTop(frame, graph);
+  return frame;
 }
