@@ -13,10 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "io/nearest_name.h"
 
-enum { MAX_MAGIC = 4, MAX_LIST_FILES = 100 * 1000 * 1000 };
+enum { MAX_MAGIC = 4, MAX_LIST_FILES = 100 * 1000 * 1000, N_HEAD = 6 };
 
 /// Names read from a folder: what readdir gives, kept.
 typedef struct name_list {
@@ -130,8 +131,8 @@ static const char *kind_of(mode_t mode) {
                           : "something else";
 }
 
-static qn_status list_append(qn_file_list *list, const char *path, int64_t n_bytes,
-                             qn_compression compression, qn_error *err) {
+// Takes all of `file` but its path, which is copied.
+static qn_status list_append(qn_file_list *list, const qn_file *file, qn_error *err) {
   qn_status status = QN_OK;
 
   if ((list->n_files & (list->n_files + 1)) == 0) { // 0, 1, 3, 7, ...: full, double it
@@ -139,14 +140,47 @@ static qn_status list_append(qn_file_list *list, const char *path, int64_t n_byt
     QN_REQUIRE(files != NULL, err, QN_ERR_MEMORY, "no memory for a list of %" PRId64 " files", list->n_files);
     list->files = files;
   }
-  qn_file *file = &list->files[list->n_files];
-  *file = (qn_file){.path = strdup(path), .n_bytes = n_bytes, .compression = compression};
-  QN_REQUIRE(file->path != NULL, err, QN_ERR_MEMORY, "no memory for a file name");
+  qn_file *added = &list->files[list->n_files];
+  *added = *file;
+  added->path = strdup(file->path);
+  QN_REQUIRE(added->path != NULL, err, QN_ERR_MEMORY, "no memory for a file name");
   list->n_files++;
-  list->n_bytes += n_bytes;
+  list->n_bytes += file->n_bytes;
 
 done:
   return status;
+}
+
+static int64_t time_of_change(const struct stat *about) {
+  return (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec;
+}
+
+static uint64_t own_node(void) {
+  char name[256] = "";
+  gethostname(name, sizeof name - 1);
+  return qn_hash_bytes(name, (int64_t)strlen(name), 0);
+}
+
+/// What a file's name promises is behind its first bytes; a file cut off within them would be taken for text.
+static qn_status check_start(const char *path, const uint8_t *magic, int64_t size, qn_error *err) {
+  static const struct {
+    const char *suffix, *name, *magic;
+    int64_t size;
+  } forms[] = {
+      {".gz", "gzip", "\x1f\x8b", 2}, {".bz2", "bzip2", "BZh", 4}, {".zst", "zstd", "\x28\xb5\x2f\xfd", 4}};
+  const size_t length = strlen(path);
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    const size_t n = strlen(forms[i].suffix);
+    const bool is_named = length > n && strcmp(path + length - n, forms[i].suffix) == 0;
+    const int64_t n_compared =
+        size < (int64_t)strlen(forms[i].magic) ? size : (int64_t)strlen(forms[i].magic);
+    if (is_named && size < forms[i].size && memcmp(magic, forms[i].magic, (size_t)n_compared) == 0) {
+      return qn_fail(err, QN_ERR_FORMAT,
+                     "%s: has %" PRId64 " bytes of %s data: the file is truncated; copy it again", path, size,
+                     forms[i].name);
+    }
+  }
+  return QN_OK;
 }
 
 /// Adds a path that stat has found to be a file: opens it, which also tells whether it may be read.
@@ -163,7 +197,14 @@ static qn_status add_file(qn_file_list *list, const char *path, qn_error *err) {
     size = pread(fd, magic, sizeof magic, 0);
   } while (size < 0 && errno == EINTR);
   QN_REQUIRE(size >= 0, err, QN_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
-  QN_TRY(list_append(list, path, about.st_size, compression_of(magic, size), err));
+  QN_TRY(check_start(path, magic, size, err));
+  const qn_file file = {.path = (char *)path,
+                        .n_bytes = about.st_size,
+                        .compression = compression_of(magic, size),
+                        .node = own_node(),
+                        .inode = about.st_ino,
+                        .modified_ns = time_of_change(&about)};
+  QN_TRY(list_append(list, &file, err));
 
 done:
   if (fd >= 0) {
@@ -298,7 +339,9 @@ qn_status qn_file_list_encode(const qn_file_list *list, qn_buffer *out, qn_error
   QN_TRY(qn_buffer_append(out, &list->n_files, sizeof list->n_files, err));
   for (int64_t i = 0; i < list->n_files; i++) {
     const qn_file *file = &list->files[i];
-    const int64_t head[3] = {file->n_bytes, (int64_t)file->compression, (int64_t)strlen(file->path)};
+    const int64_t head[N_HEAD] = {
+        file->n_bytes,       (int64_t)file->compression, (int64_t)strlen(file->path),
+        (int64_t)file->node, (int64_t)file->inode,       file->modified_ns};
     QN_TRY(qn_buffer_append(out, head, sizeof head, err));
     QN_TRY(qn_buffer_append(out, file->path, head[2] + 1, err));
   }
@@ -319,7 +362,7 @@ qn_status qn_file_list_decode(const void *data, int64_t size, qn_file_list *out,
   at += sizeof n_files;
   QN_REQUIRE(n_files >= 0 && n_files <= MAX_LIST_FILES, err, QN_ERR_FORMAT, "%s", broken);
   for (int64_t i = 0; i < n_files; i++) {
-    int64_t head[3];
+    int64_t head[N_HEAD];
     QN_REQUIRE(end - at >= (int64_t)sizeof head, err, QN_ERR_FORMAT, "%s", broken);
     memcpy(head, at, sizeof head);
     at += sizeof head;
@@ -327,7 +370,13 @@ qn_status qn_file_list_decode(const void *data, int64_t size, qn_file_list *out,
                    head[2] >= 0 && head[2] < end - at &&
                    memchr(at, '\0', (size_t)head[2] + 1) == at + head[2],
                err, QN_ERR_FORMAT, "%s", broken);
-    QN_TRY(list_append(&list, at, head[0], (qn_compression)head[1], err));
+    const qn_file file = {.path = (char *)at,
+                          .n_bytes = head[0],
+                          .compression = (qn_compression)head[1],
+                          .node = (uint64_t)head[3],
+                          .inode = (uint64_t)head[4],
+                          .modified_ns = head[5]};
+    QN_TRY(list_append(&list, &file, err));
     at += head[2] + 1;
   }
   QN_REQUIRE(at == end, err, QN_ERR_FORMAT, "%s", broken);
@@ -345,4 +394,28 @@ void qn_file_list_release(qn_file_list *list) {
   }
   qn_memory_free(list->files);
   *list = (qn_file_list){0};
+}
+
+qn_status qn_file_check_same(const qn_file *file, int fd, int64_t *modified_ns, qn_error *err) {
+  qn_status status = QN_OK;
+  struct stat about;
+
+  QN_REQUIRE(fstat(fd, &about) == 0, err, QN_ERR_IO, "%s: cannot be read any more: %s", file->path,
+             strerror(errno));
+  const bool is_own = file->node != 0 && file->node == own_node();
+  const int64_t now = time_of_change(&about);
+  const int64_t before = *modified_ns != 0 ? *modified_ns : is_own ? file->modified_ns : now;
+  QN_REQUIRE(about.st_size >= file->n_bytes, err, QN_ERR_IO,
+             "%s: the file became shorter while it was read: it had %" PRId64 " bytes and has %" PRId64
+             " now; run again when nothing writes to it",
+             file->path, file->n_bytes, (int64_t)about.st_size);
+  QN_REQUIRE(!is_own || about.st_ino == file->inode, err, QN_ERR_IO,
+             "%s: the file was replaced by another while the job ran; run again when nothing writes to it",
+             file->path);
+  QN_REQUIRE(about.st_size > file->n_bytes || now == before, err, QN_ERR_IO,
+             "%s: the file was changed while the job ran; run again when nothing writes to it", file->path);
+  *modified_ns = now;
+
+done:
+  return status;
 }

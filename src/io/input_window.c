@@ -30,6 +30,8 @@ static qn_status open_file(qn_input_window *window, const qn_file *file, qn_erro
   QN_REQUIRE(fd >= 0, err, QN_ERR_IO, "%s: cannot be opened any more: %s", file->path, strerror(errno));
   window->file = file;
   window->fd = fd;
+  window->modified_ns = 0;
+  QN_TRY(qn_file_check_same(file, fd, &window->modified_ns, err));
   // advice only: a file system that does not take it reads as well
   (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 
@@ -96,8 +98,9 @@ static qn_status read_some(qn_input_window *window, void *to, int64_t size, int6
                window->read_offset, strerror(errno));
     QN_REQUIRE(got > 0, err, QN_ERR_IO,
                "%s: the file became shorter while it was read: it had %" PRId64
-               " bytes and now ends before byte %" PRId64,
+               " bytes and now ends before byte %" PRId64 "; run again when nothing writes to it",
                window->file->path, window->file->n_bytes, window->read_offset + 1);
+    QN_TRY(qn_file_check_same(window->file, window->fd, &window->modified_ns, err));
   }
   *n_read = got;
   window->read_offset += got;

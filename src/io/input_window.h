@@ -17,6 +17,7 @@ enum { QN_WINDOW_FRONT = 64, QN_WINDOW_BYTES = 256 * 1024, QN_WINDOW_MAX = 0x7ff
 typedef struct qn_input_window {
   const qn_file *file;
   int fd;              // valid if file is not NULL
+  int64_t modified_ns; // when the file was changed last, as seen when it was opened
   int64_t read_offset; // of the next byte to read, in the file
   int64_t soft_end;    // bytes from here on are asked for in small pieces only
   qn_decompressor *decompressor;
@@ -39,8 +40,8 @@ qn_status qn_input_window_start(qn_input_window *window, const qn_file *file, in
 /// Goes back to the begin of the file if its bytes are still there; else false, and nothing changes.
 bool qn_input_window_rewind(qn_input_window *window);
 /// Reads on until at least `wanted` bytes are in the window or the file ends; data may move. A file ends
-/// where it ended when it was listed; if it has become shorter that is QN_ERR_IO. More than QN_WINDOW_MAX:
-/// QN_ERR_FORMAT, where `thing` ("line", "row") says of what.
+/// where it ended when it was listed; if it has become shorter, was replaced or changed, that is QN_ERR_IO.
+/// More than QN_WINDOW_MAX: QN_ERR_FORMAT, where `thing` ("line", "row") says of what.
 qn_status qn_input_window_fill(qn_input_window *window, int64_t wanted, const char *thing, qn_error *err);
 /// Reads at least one byte more than there are, and about twice as many, unless the file has ended.
 qn_status qn_input_window_grow(qn_input_window *window, const char *thing, qn_error *err);

@@ -36,10 +36,13 @@ done:
 static qn_status manifest_new(const void *text, int64_t size, const char *text_path, const char *path,
                               bool is_file, int64_t file_bytes, qn_manifest **out, qn_error *err) {
   qn_status status = QN_OK;
+  qn_error why = {0};
   json_t *json = NULL;
   qn_manifest *manifest = NULL;
 
-  QN_TRY(qn_json_parse(text, size, text_path, &json, err));
+  status = qn_json_parse(text, size, text_path, &json, &why);
+  QN_REQUIRE(status == QN_OK, err, status,
+             "%s; the manifest is cut off or damaged: run the job that writes it again", why.message);
   QN_TRY(qn_manifest_from_json(json, path, is_file, file_bytes, &manifest, err));
   QN_TRY(keep_text(manifest, json, file_bytes, err));
   *out = manifest;

@@ -217,7 +217,8 @@ static qn_status check_head(const json_t *json, const char *path, qn_error *err)
              "%s: no memory for the manifest", path);
   QN_TRY(hash_of_json(copy, &found, err));
   QN_REQUIRE(found == expected, err, QN_ERR_FORMAT,
-             "%s: the manifest's checksum does not match: it is damaged or was edited", path);
+             "%s: the manifest's checksum does not match: it is damaged or was edited; stage the data anew",
+             path);
 
 done:
   json_decref(copy);
@@ -364,13 +365,16 @@ qn_status qn_manifest_from_json(const json_t *json, const char *path, bool is_fi
   qn_status status = QN_OK;
   qn_error reason = {0};
   const char *schema = NULL;
+  const char *text_path = NULL; // where the JSON is
   qn_manifest *manifest = calloc(1, sizeof *manifest);
 
   QN_REQUIRE(manifest != NULL, err, QN_ERR_MEMORY, "%s: no memory for the manifest", path);
   manifest->path = qn_arena_string(&manifest->arena, path);
-  QN_REQUIRE(manifest->path != NULL, err, QN_ERR_MEMORY, "%s: no memory for the manifest", path);
+  text_path = is_file ? path : qn_arena_printf(&manifest->arena, "%s/manifest.json", path);
+  QN_REQUIRE(manifest->path != NULL && text_path != NULL, err, QN_ERR_MEMORY,
+             "%s: no memory for the manifest", path);
   manifest->is_file = is_file;
-  QN_TRY(check_head(json, path, err));
+  QN_TRY(check_head(json, text_path, err));
   QN_TRY(read_text(json, "schema", path, &schema, err));
   QN_REQUIRE(qn_schema_parse(schema, &manifest->schema, &reason) == QN_OK, err, QN_ERR_FORMAT,
              "%s: the schema cannot be read: %s", path, reason.message);

@@ -108,6 +108,26 @@ static void a_truncated_file_is_an_error_wherever_it_ends(void) {
   io_folder_remove(&folder);
 }
 
+// Its first bytes say that a file is compressed. Where these are lost its name must do.
+static void a_file_cut_off_within_its_first_bytes_is_an_error(void) {
+  static const char *const suffixes[] = {"gz", "bz2", "zst"};
+  io_folder folder = io_folder_make();
+  char name[20], path[400];
+  for (int k = 0; k < 3; k++) {
+    qn_buffer packed = {0};
+    snprintf(name, sizeof name, "a.%s", suffixes[k]);
+    add_member(kinds[k], "one\n", 4, &packed);
+    for (int64_t size = 0; size < (k == 0 ? 2 : 4); size++) {
+      qn_file_list files = {0};
+      io_write(&folder, name, packed.data, size, path);
+      QN_CHECK_FAILS(qn_file_list_resolve(path, &files, &kit_error), QN_ERR_FORMAT);
+      QN_CHECK_MESSAGE("data: the file is truncated; copy it again");
+    }
+    qn_buffer_release(&packed);
+  }
+  io_folder_remove(&folder);
+}
+
 static void damage_is_an_error_with_its_offset(void) {
   io_folder folder = io_folder_make();
   for (int k = 0; k < 3; k++) {
@@ -163,6 +183,7 @@ int main(void) {
   KIT_RUN(members_follow_each_other);
   KIT_RUN(long_data_comes_back);
   KIT_RUN(a_truncated_file_is_an_error_wherever_it_ends);
+  KIT_RUN(a_file_cut_off_within_its_first_bytes_is_an_error);
   KIT_RUN(damage_is_an_error_with_its_offset);
   KIT_RUN(zeros_behind_gzip_are_padding);
   KIT_RUN(compressed_csv_is_read_and_its_mistakes_named);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lines of text, wherever the file is cut.
+#include <fcntl.h>
+#include <sys/stat.h>
 #include "io/io_fixture.h"
 
 static qn_source *source_of(const char *path, qn_type type, int64_t split_bytes) {
@@ -184,13 +186,39 @@ static void a_file_that_shrinks_or_goes_is_an_error(void) {
   qn_source *source = source_of(path, QN_UTF8, 0);
   QN_CHECK(truncate(path, 3) == 0);
   char *found = io_read_all(source);
-  QN_CHECK(strstr(found,
-                  "the file became shorter while it was read: it had 11 bytes and now ends before byte 4") !=
-           NULL);
+  QN_CHECK(strstr(found, "the file became shorter while it was read: it had 11 bytes and has 3 now") != NULL);
   free(found);
   QN_CHECK(unlink(path) == 0);
   found = io_read_all(source);
   QN_CHECK(strstr(found, "a.txt: cannot be opened any more: No such file or directory") != NULL);
+  free(found);
+  qn_source_free(source);
+  io_folder_remove(&folder);
+}
+
+// Bytes of another time than that of the listing must not be taken for those of then.
+static void a_file_that_is_changed_or_replaced_is_an_error(void) {
+  static const struct timespec then[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+  io_folder folder = io_folder_make();
+  char path[400], other[400];
+  io_write_text(&folder, "a.txt", "aaaa\nb\n", path);
+  qn_source *source = source_of(path, QN_UTF8, 0);
+  io_write_text(&folder, "b.txt", "aaaa\nc\n", other);
+  QN_CHECK(rename(other, path) == 0);
+  char *found = io_read_all(source);
+  QN_CHECK(strstr(found, "a.txt: the file was replaced by another while the job ran; run again") != NULL);
+  free(found);
+  qn_source_free(source);
+  source = source_of(path, QN_UTF8, 0);
+  QN_CHECK(utimensat(AT_FDCWD, path, then, 0) == 0);
+  found = io_read_all(source);
+  QN_CHECK(strstr(found, "a.txt: the file was changed while the job ran; run again") != NULL);
+  free(found);
+  qn_source_free(source);
+  source = source_of(path, QN_UTF8, 0);
+  QN_CHECK(truncate(path, 20) == 0); // it only grows: it ends where it ended
+  found = io_read_all(source);
+  QN_CHECK_TEXT(found, "aaaa\nc\n");
   free(found);
   qn_source_free(source);
   io_folder_remove(&folder);
@@ -257,6 +285,7 @@ int main(void) {
   KIT_RUN(lines_can_be_counted_without_reading_them_into_columns);
   KIT_RUN(a_row_says_where_it_comes_from);
   KIT_RUN(a_file_that_shrinks_or_goes_is_an_error);
+  KIT_RUN(a_file_that_is_changed_or_replaced_is_an_error);
   KIT_RUN(splits_are_whole_pages_of_a_fitting_size);
   KIT_RUN(lines_behind_four_gigabytes_are_found);
   return kit_result();
