@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "record/journal.h"
 #include "record/run_choice.h"
+#include "record/run_drafts.h"
 #include "record/run_json.h"
 #include "record/run_process.h"
 #include "record/run_same.h"
@@ -238,6 +239,7 @@ static qn_status begin(qn_run_folder *folder, qn_comm *comm, const qn_run_about 
   folder->path = realpath(choice->path, NULL);
   QN_REQUIRE(folder->path != NULL, err, QN_ERR_IO, "%s: %s", choice->path, strerror(errno));
   QN_TRY(lock_folder(folder, err));
+  qn_run_remove_drafts(folder->path, choice->earlier);
   QN_TRY(check_earlier(folder, about, choice, err));
   if (choice->earlier != NULL) {
     folder->run = choice->earlier;

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 
@@ -132,6 +133,29 @@ def a_running_run_keeps_others_out_and_a_killed_one_does_not(folder):
     assert [a["status"] for a in read_run(os.path.join(folder, "r"))["attempts"]] == ["killed", "done"]
 
 
+def what_a_killed_run_had_half_written_is_removed(folder):
+    run_folder = os.path.join(folder, "r")
+    if not os.environ.get("QN_SANITIZE"):  # nothing may be loaded before the sanitizer
+        died = words(1, folder, "--run", "r", LD_PRELOAD=os.path.join(BUILD, "tests", "libdie_at.so"), QN_DIE="before", QN_DIE_AT="r/run.json")
+        assert died.returncode == -9, died
+        draft, = [name for name in os.listdir(run_folder) if "draft" in name]
+        assert draft.startswith("run.json.draft-"), draft
+    with Waiting(folder, 1) as waiting:
+        assert not [name for name in os.listdir(run_folder) if "draft" in name]
+        killed, = waiting.pids()
+        waiting.kill_rank(0)
+    gone, alive = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout.strip(), os.getpid()
+    dead = [f"run.json.draft-{gone}-12ab", f"results/03.json.draft-{gone}-1", f"plan.json.draft-{killed}-ff", f"page.html.draft-{killed}-1", f"old.html.draft-{gone}-1"]
+    kept = [f"page.html.draft-{alive}-1", f"page.html.draft-{gone}-1", "run.json.draft-", "my.draft-2", f"x.json.draft-{gone}-1.bak", f"run.json.draft-{alive}-77"]
+    for name in dead + kept:
+        write(os.path.join(run_folder, name), "half")
+    os.utime(os.path.join(run_folder, f"old.html.draft-{gone}-1"), (1, 1))
+    write(os.path.join(folder, "go"), "")
+    succeeded(run_alone(DRIVER, *WAITING, folder=folder))
+    found = {os.path.relpath(os.path.join(where, name), run_folder) for where, _, names in os.walk(run_folder) for name in names if "draft" in name}
+    assert found == set(kept), found ^ set(kept)
+
+
 def a_run_elsewhere_is_in_use_while_it_is_fresh(folder):
     succeeded(words(1, folder, "--run", "r"))
     path = os.path.join(folder, "r", "run.json")
@@ -170,5 +194,5 @@ sys.exit(run_tests([
     run_json_says_what_ran, a_failed_run_says_why, options_come_before_variables_before_slurm, none_is_none,
     a_folder_that_cannot_be_made_is_an_error_only_if_asked_for, a_done_run_keeps_its_folder,
     a_failed_run_is_gone_on_with, a_running_run_keeps_others_out_and_a_killed_one_does_not,
-    a_run_elsewhere_is_in_use_while_it_is_fresh, slurm_steps_have_their_own_and_find_them_again,
+    what_a_killed_run_had_half_written_is_removed, a_run_elsewhere_is_in_use_while_it_is_fresh, slurm_steps_have_their_own_and_find_them_again,
     a_damaged_run_json_is_said]))
