@@ -161,34 +161,52 @@ static qn_status get_mark(hid_t group, const char *path, const char *name, const
   return status;
 }
 
-// The names in a group, in the order they were put.
+typedef struct entry_list {
+  entry *entries;
+  int64_t n, capacity;
+} entry_list;
+
+static herr_t note_entry(hid_t group, const char *name, const H5L_info_t *info, void *ctx) {
+  (void)group;
+  (void)info;
+  entry_list *list = ctx;
+  const size_t size = strlen(name);
+  if (size == 0 || size > QN_ARRAY_MAX_NAME || list->n == list->capacity) {
+    return -1;
+  }
+  memcpy(list->entries[list->n++].name, name, size + 1);
+  return 0;
+}
+
+// The names in a group, in the order they were put. They are asked for as they lie in the file: HDF5 1.10
+// sorts those of large groups in a table, and frees what it has not set in it when the group is damaged.
 static qn_status list_entries(hid_t group, const char *path, entry **out, int64_t *n_out, qn_error *err) {
   qn_status status = QN_OK;
-  entry *entries = NULL;
+  entry_list list = {0};
   H5G_info_t info = {0};
 
   if (H5Gget_info(group, &info) < 0 || info.nlinks > MOST_ENTRIES) {
     status = qn_h5_fail(err, QN_ERR_FORMAT, path, "its list of datasets is damaged");
     goto done;
   }
-  entries = calloc((size_t)info.nlinks + 1, sizeof *entries);
-  QN_REQUIRE(entries != NULL, err, QN_ERR_MEMORY, "%s: no memory for its list of datasets", path);
-  for (hsize_t i = 0; i < info.nlinks; i++) {
-    const ssize_t size = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, entries[i].name,
-                                            sizeof entries[i].name, H5P_DEFAULT);
-    if (size <= 0 || size > QN_ARRAY_MAX_NAME) {
-      status = qn_h5_fail(err, QN_ERR_FORMAT, path, "its list of datasets is damaged");
-      goto done;
-    }
-    QN_TRY(get_mark(group, path, entries[i].name, "index", &entries[i].index, err));
+  list.capacity = (int64_t)info.nlinks;
+  list.entries = calloc((size_t)info.nlinks + 1, sizeof *list.entries);
+  QN_REQUIRE(list.entries != NULL, err, QN_ERR_MEMORY, "%s: no memory for its list of datasets", path);
+  if (H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, note_entry, &list) < 0 ||
+      list.n != list.capacity) {
+    status = qn_h5_fail(err, QN_ERR_FORMAT, path, "its list of datasets is damaged");
+    goto done;
   }
-  qsort(entries, (size_t)info.nlinks, sizeof *entries, compare_entries);
-  *out = entries;
-  *n_out = (int64_t)info.nlinks;
-  entries = NULL;
+  for (int64_t i = 0; i < list.n; i++) {
+    QN_TRY(get_mark(group, path, list.entries[i].name, "index", &list.entries[i].index, err));
+  }
+  qsort(list.entries, (size_t)list.n, sizeof *list.entries, compare_entries);
+  *out = list.entries;
+  *n_out = list.n;
+  list.entries = NULL;
 
 done:
-  free(entries);
+  free(list.entries);
   return status;
 }
 
