@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
   static const qn_option options[] = {
       {.name = "rows", .argument = "N", .fallback = "100000", .help = "rows to make"},
       {.name = "wait", .argument = "FILE", .help = "wait for it at half of the rows"},
-      {.name = "fail", .help = "fail at the end"},
+      {.name = "fail", .argument = "FILE", .help = "fail at the end if it is there"},
       {.name = NULL}};
   static const qn_job_about about = {.name = "run_driver", .output = "out", .options = options};
   qn_job *job = qn_job_open(argc, argv, &about);
@@ -39,7 +39,7 @@ int main(int argc, char **argv) {
   qn_write(qn_sort(sums, "key"), qn_job_output_path(job, "sums.csv"));
   qn_count(sums, &n_groups);
   qn_job_print(job, "%lld groups\n", (long long)n_groups);
-  if (qn_job_option(job, "fail") != NULL) {
+  if (qn_job_option(job, "fail") != NULL && access(qn_job_option(job, "fail"), F_OK) == 0) {
     qn_job_fail(job, "it was to fail");
   }
   return qn_job_close(job);

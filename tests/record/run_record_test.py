@@ -119,16 +119,19 @@ def progress_is_told_while_it_runs(folder):
 
 
 def an_earlier_record_is_kept(folder):
-    failed(run(1, DRIVER, "--rows", "10", "--run", "r", "--fail", folder=folder), "it was to fail")
+    job = (1, DRIVER, "--rows", "10", "--run", "r", "--fail", "bad")
+    bad = write(os.path.join(folder, "bad"), "")
+    failed(run(*job, folder=folder), "it was to fail")
     assert read_json(folder, "r/record.json")["error"] == "it was to fail"
-    succeeded(run(1, DRIVER, "--rows", "10", "--run", "r", folder=folder))
+    os.remove(bad)
+    succeeded(run(*job, folder=folder))
     assert read_json(folder, "r/record-1.json")["error"] and read_json(folder, "r/record.json")["error"] is None
 
 
 def people_are_told(folder):
     bar = succeeded(run(2, DRIVER, "--rows", "30000000", "--run", "r", folder=folder, env={"QUERN_PROGRESS": "bar"}))
     quiet = succeeded(run(2, DRIVER, "--rows", "30000000", "--run", "q", "--quiet", folder=folder, env={"QUERN_PROGRESS": "bar"}))
-    assert re.search(r"\s\x1b\[Krun_driver: stage out/rows: .*\[#*-*\] +\d+ %", bar.stderr), bar.stderr
+    assert re.search(r"\s\x1b\[Krun_driver: (stage|write|count)\b.*\[#*-*\] +\d+ %", bar.stderr), bar.stderr
     assert quiet.stderr == "", quiet.stderr
 
 

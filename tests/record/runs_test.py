@@ -54,7 +54,7 @@ def top_shows_silent_ranks(folder):
 def runs_are_found_by_name_or_as_the_latest(folder):
     failed(quern(folder, "top", "--once"), "there is no run yet")
     drive(folder, "a")
-    drive(folder, "b", "--fail")
+    drive(folder, "b", "--fail", "/dev/null")
     assert "run_driver: failed" in quern(folder, "top", "--once").stdout
     assert "it was to fail" in quern(folder, "top", "b", "--once").stdout
     assert "run_driver: done" in quern(folder, "top", "a").stdout  # ends, as the run has
@@ -64,7 +64,7 @@ def runs_are_found_by_name_or_as_the_latest(folder):
 
 def history_lists_chooses_and_prunes(folder):
     drive(folder, "old")
-    drive(folder, "bad", "--fail")
+    drive(folder, "bad", "--fail", "/dev/null")
     succeeded(run(2, "jobs/wordcount", write(os.path.join(folder, "a.txt"), "a b\nc\n"), "--run", "runs/words", folder=folder))
     set_started(folder, "old", "2020-01-01T00:00:00Z")
     write(os.path.join(folder, "runs", "torn", "run.json"), '{"format": 1, "jo')
