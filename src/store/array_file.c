@@ -216,7 +216,8 @@ static qn_status check_sum(hid_t group, const char *path, const char *what, cons
   int64_t checksum = 0;
   QN_TRY(get_mark(group, path, name, "checksum", &checksum, err));
   QN_REQUIRE((uint64_t)checksum == qn_hash_bytes(data, n_bytes, 0), err, QN_ERR_FORMAT,
-             "%s: the %s '%s' is damaged: its checksum does not fit", path, what, name);
+             "%s: the %s '%s' is damaged: its checksum does not fit; make the file or copy it again", path,
+             what, name);
 
 done:
   return status;

@@ -76,8 +76,9 @@ qn_status qn_h5_fail(qn_error *err, qn_status otherwise, const char *path, const
     return qn_fail(err, QN_ERR_IO, "%s: %s: %s%s", path, what, strerror(cause.system_error),
                    qn_advice_on_writing(cause.system_error));
   }
-  return qn_fail(err, otherwise, "%s: %s: %s", path, what,
-                 cause.text[0] != '\0' ? cause.text : "HDF5 gives no reason");
+  return qn_fail(err, otherwise, "%s: %s: %s%s", path, what,
+                 cause.text[0] != '\0' ? cause.text : "HDF5 gives no reason",
+                 otherwise == QN_ERR_FORMAT ? "; if it is the right file, make it or copy it again" : "");
 }
 
 static hid_t access_properties(void) {
