@@ -9,7 +9,7 @@ import tempfile
 import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "operators"))
-from harness import BUILD, MPIRUN, ROOT, difference, parse_csv, read_csv, run, run_plan  # noqa: E402,F401
+from harness import BUILD, GRACE, MPIRUN, ROOT, difference, parse_csv, read_csv, run, run_plan  # noqa: E402,F401
 
 RANKS = [int(n) for n in os.environ.get("QN_RANKS", "1 2 3 5 8").split()]
 SEED = int(os.environ.get("QN_SEED", "20240601"))

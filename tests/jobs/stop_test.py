@@ -4,8 +4,10 @@ import os
 import signal
 import sys
 
-from job_kit import run, run_tests
+from job_kit import GRACE, run, run_tests
 from restart_kit import STOPPED, Started, movies_arguments, movies_data, run_json, temporary_files
+
+os.environ.pop(GRACE)  # ranks are given time to stop
 
 
 def stops(folder, n_ranks, send, after="popular.csv"):

@@ -12,12 +12,10 @@ import time
 import h5py
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jobs"))
-from job_kit import BUILD, MPIRUN, run_plan, run_tests, succeeds  # noqa: E402
+from job_kit import BUILD, GRACE, MPIRUN, run_plan, run_tests, succeeds  # noqa: E402
 
 SECONDS = 60  # more than enough for a job whose rank is dead
 MANY, FEW = "2000000000", "3000"
-GRACE = "OMPI_MCA_odls_base_sigkill_timeout"  # seconds that Open MPI waits between asking the other ranks to end and killing them
-os.environ[GRACE] = "0"  # but where a test says otherwise: most of the time would be spent with it
 
 
 def shared_memory():

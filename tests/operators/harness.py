@@ -8,6 +8,8 @@ import subprocess
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("QN_BUILD", os.path.join(ROOT, "build", "release"))
 os.environ.setdefault("QUERN_RUNS", "none")  # runs of tests leave no folders, but where one is looked at
+GRACE = "OMPI_MCA_odls_base_sigkill_timeout"  # seconds for which Open MPI's mpirun waits for the other ranks when one has failed
+os.environ.setdefault(GRACE, "0")  # ours end together by themselves; with its second, most of the time of a test of failures is waiting
 MPIRUN = os.path.join(ROOT, "scripts", "mpirun")
 
 

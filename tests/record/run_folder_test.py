@@ -135,13 +135,14 @@ def a_running_run_keeps_others_out_and_a_killed_one_does_not(folder):
 
 def what_a_killed_run_had_half_written_is_removed(folder):
     run_folder = os.path.join(folder, "r")
+    draft = None
     if not os.environ.get("QN_SANITIZE"):  # nothing may be loaded before the sanitizer
         died = words(1, folder, "--run", "r", LD_PRELOAD=os.path.join(BUILD, "tests", "libdie_at.so"), QN_DIE="before", QN_DIE_AT="r/run.json")
         assert died.returncode == -9, died
         draft, = [name for name in os.listdir(run_folder) if "draft" in name]
         assert draft.startswith("run.json.draft-"), draft
     with Waiting(folder, 1) as waiting:
-        assert not [name for name in os.listdir(run_folder) if "draft" in name]
+        assert draft not in os.listdir(run_folder)  # one of its own may be there for a moment
         killed, = waiting.pids()
         waiting.kill_rank(0)
     gone, alive = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout.strip(), os.getpid()
