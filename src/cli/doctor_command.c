@@ -16,7 +16,7 @@ void quern_find(quern_findings *findings, quern_verdict verdict, const char *sub
   findings->n[verdict]++;
   printf("%-8s %-13s ", words[verdict], subject);
   va_start(arguments, format);
-  vprintf(format, arguments);
+  vprintf(format, arguments); // NOLINT(clang-analyzer-valist.Uninitialized): the line above does
   va_end(arguments);
   printf("\n");
   if (remedy != NULL && verdict != QUERN_FINE) {

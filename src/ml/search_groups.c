@@ -233,6 +233,8 @@ static qn_status make_model(const group_search *search, const char *text, qn_mod
   const qn_trials *trials = search->trials;
   qn_model *model = NULL;
 
+  *out = NULL;
+  QN_REQUIRE(search->train != NULL, err, QN_ERR_ARG, "there are no rows to train a candidate on");
   QN_TRY(qn_model_alloc(trials->data->plan->job, trials->estimator, &model, err));
   QN_TRY(qn_settings_parse(trials->estimator, text, &model->arena, model->options, err));
   model->label = search->pattern->label;
@@ -266,6 +268,7 @@ static qn_status try_candidate(group_search *search, qn_comm *comm, const char *
 
   how.checkpoint = NULL;
   QN_TRY(qn_comm_agree(comm, make_model(search, text, &model, err), err));
+  QN_REQUIRE(model != NULL, err, QN_ERR_MEMORY, "no memory for a model"); // known, but not to clang-tidy
   QN_TRY(qn_fit_rows(model, comm, &how, NULL, search->train, true, err));
   QN_TRY(qn_comm_agree(comm, judge(search, comm, model, out, err), err));
 

@@ -29,6 +29,6 @@ typedef struct qn_progress_line {
 /// Local. The line as text of QN_PROGRESS_BYTES bytes, long texts cut. False if there is no memory.
 bool qn_progress_line_print(const qn_progress_line *line, char *out);
 /// Local. From `size` bytes; what is missing is 0, -1 or empty. Sets is_there.
-void qn_progress_line_parse(const char *text, int64_t size, qn_progress_line *out);
+void qn_progress_line_parse(const char *bytes, int64_t size, qn_progress_line *out);
 /// Local. All lines of the file; *lines is for free(). Errors: QN_ERR_IO.
 qn_status qn_progress_read(const char *path, qn_progress_line **lines, int64_t *n_lines, qn_error *err);
