@@ -129,8 +129,8 @@ def an_earlier_record_is_kept(folder):
 
 
 def people_are_told(folder):
-    bar = succeeded(run(2, DRIVER, "--rows", "30000000", "--run", "r", folder=folder, env={"QUERN_PROGRESS": "bar"}))
-    quiet = succeeded(run(2, DRIVER, "--rows", "30000000", "--run", "q", "--quiet", folder=folder, env={"QUERN_PROGRESS": "bar"}))
+    bar = succeeded(run(2, DRIVER, "--rows", "120000000", "--run", "r", folder=folder, env={"QUERN_PROGRESS": "bar"}))
+    quiet = succeeded(run(2, DRIVER, "--rows", "120000000", "--run", "q", "--quiet", folder=folder, env={"QUERN_PROGRESS": "bar"}))
     assert re.search(r"\s\x1b\[Krun_driver: (stage|write|count)\b.*\[#*-*\] +\d+ %", bar.stderr), bar.stderr
     assert quiet.stderr == "", quiet.stderr
 
