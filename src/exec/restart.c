@@ -19,6 +19,7 @@
 #include "exec/rejects.h"
 #include "plan/plan_fingerprint.h"
 #include "record/journal.h"
+#include "record/run_json.h"
 
 // An output of this run and the fingerprint of the action that has made it.
 typedef struct made_product {
@@ -85,22 +86,8 @@ qn_status qn_restart_open(qn_job *job, qn_error *err) {
   return status;
 }
 
-static const char *text_of(const json_t *line, const char *key) {
-  const char *text = json_string_value(json_object_get(line, key));
-  return text == NULL ? "" : text;
-}
-
 static void print_hash(uint64_t hash, char out[17]) {
   snprintf(out, 17, "%016" PRIx64, hash);
-}
-
-static json_t *time_now(void) {
-  char text[32] = "";
-  const time_t now = time(NULL);
-  struct tm parts;
-  return gmtime_r(&now, &parts) != NULL && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0
-             ? json_string(text)
-             : json_null();
 }
 
 // A journal that cannot be written any more is told of once; the job is not worse for it.
@@ -207,10 +194,10 @@ qn_status qn_restart_check_input(qn_job *job, const qn_source *source, int64_t n
     goto done;
   }
   QN_REQUIRE(
-      strcmp(text_of(line, "identity"), identity) == 0, err, QN_ERR_ARG,
+      strcmp(qn_json_text(line, "identity"), identity) == 0, err, QN_ERR_ARG,
       "cannot resume %s: an input has changed: it was %s (%lld bytes) and is now %s (%lld bytes); start a "
       "new run (another --run), or bring the old input back",
-      qn_run_folder_path(job->run_folder), text_of(line, "what"),
+      qn_run_folder_path(job->run_folder), qn_json_text(line, "what"),
       (long long)json_integer_value(json_object_get(line, "bytes")), state, (long long)source->n_bytes);
 
 done:
@@ -270,7 +257,7 @@ static bool is_product_there(const qn_job *job, const json_t *line, const char *
     *why = "gone";
     return false;
   }
-  if (path != NULL && strcmp(found, text_of(line, "product_fingerprint")) != 0) {
+  if (path != NULL && strcmp(found, qn_json_text(line, "product_fingerprint")) != 0) {
     *why = "another than was written";
     return false;
   }
@@ -289,17 +276,17 @@ static qn_status judge(qn_job *job, const qn_restart_action *action, qn_buffer *
 
   if (line != NULL) {
     print_hash(action->fingerprint, fingerprint);
-    QN_REQUIRE(strcmp(text_of(line, "what"), job->action.what) == 0, err, QN_ERR_ARG,
+    QN_REQUIRE(strcmp(qn_json_text(line, "what"), job->action.what) == 0, err, QN_ERR_ARG,
                "cannot resume %s: action %lld was '%s' and is now '%s'; start a new run (another --run)", run,
-               (long long)job->action.number, text_of(line, "what"), job->action.what);
-    QN_REQUIRE(strcmp(text_of(line, "fingerprint"), fingerprint) == 0, err, QN_ERR_ARG,
+               (long long)job->action.number, qn_json_text(line, "what"), job->action.what);
+    QN_REQUIRE(strcmp(qn_json_text(line, "fingerprint"), fingerprint) == 0, err, QN_ERR_ARG,
                "cannot resume %s: action %lld, '%s', is made by another plan, or of other rows, than it was; "
                "start a new run (another --run)",
                run, (long long)job->action.number, job->action.what);
     head[0] = is_product_there(job, line, &why);
     head[1] = json_integer_value(json_object_get(line, "value"));
     if (head[0] == 0) {
-      qn_job_tell(job, "%s: %s is %s: it is made again\n", job->name, text_of(line, "product"), why);
+      qn_job_tell(job, "%s: %s is %s: it is made again\n", job->name, qn_json_text(line, "product"), why);
     }
   }
   QN_TRY(qn_buffer_append(out, head, sizeof head, err));
@@ -366,10 +353,10 @@ void qn_restart_note(qn_job *job, const qn_restart_action *action) {
     return;
   }
   print_hash(action->fingerprint, fingerprint);
-  json_t *line =
-      json_pack("{s:I, s:s, s:s, s:s, s:f, s:o}", "action", (json_int_t)job->action.number, "kind",
-                qn_action_name(job->action.kind), "what", job->action.what, "fingerprint", fingerprint,
-                "seconds", (double)(qn_clock_ns() - job->action.start_ns) / 1e9, "time", time_now());
+  json_t *line = json_pack("{s:I, s:s, s:s, s:s, s:f, s:o}", "action", (json_int_t)job->action.number, "kind",
+                           qn_action_name(job->action.kind), "what", job->action.what, "fingerprint",
+                           fingerprint, "seconds", (double)(qn_clock_ns() - job->action.start_ns) / 1e9,
+                           "time", qn_run_time_json(time(NULL)));
   json_t *rejects = json_array();
   for (const qn_rejects *r = job->rejects; r != NULL; r = r->next) {
     json_array_append_new(rejects, json_integer(r->n_written));

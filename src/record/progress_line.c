@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/check.h"
 #include "base/files.h"
+#include "record/run_json.h"
 
 // Text that may be cut within a character.
 static json_t *whole_characters(const char *text, size_t most) {
@@ -60,8 +61,7 @@ static int64_t number(const json_t *object, const char *name, int64_t otherwise)
 }
 
 static void text(const json_t *object, const char *name, char *out, size_t size) {
-  const char *value = json_string_value(json_object_get(object, name));
-  snprintf(out, size, "%s", value == NULL ? "" : value);
+  snprintf(out, size, "%s", qn_json_text(object, name));
 }
 
 void qn_progress_line_parse(const char *bytes, int64_t size, qn_progress_line *out) {

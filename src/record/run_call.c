@@ -28,9 +28,7 @@ void qn_run_call_release(qn_run_call *call) {
 }
 
 static qn_status copy_text(const json_t *object, const char *key, char **out, qn_error *err) {
-  const char *text = json_string_value(json_object_get(object, key));
-
-  *out = strdup(text == NULL ? "" : text);
+  *out = strdup(qn_json_text(object, key));
   return *out != NULL ? QN_OK : qn_fail(err, QN_ERR_MEMORY, "no memory to read a run");
 }
 

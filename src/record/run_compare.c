@@ -11,11 +11,6 @@
 
 enum { WIDTH = 44 };
 
-static const char *text_of(const json_t *object, const char *name) {
-  const char *text = json_string_value(json_object_get(object, name));
-  return text == NULL ? "" : text;
-}
-
 // --- What differs -----------------------------------------------------------------------------------------
 
 static char *shown(const json_t *value) {
@@ -62,10 +57,10 @@ static json_t *inputs_by_path(const json_t *run) {
 
   for (size_t i = 0; i < json_array_size(inputs); i++) {
     const json_t *input = json_array_get(inputs, i);
-    json_object_set_new(object, text_of(input, "path"),
+    json_object_set_new(object, qn_json_text(input, "path"),
                         json_sprintf("%lld bytes, fingerprint %s",
                                      (long long)json_integer_value(json_object_get(input, "bytes")),
-                                     text_of(input, "fingerprint")));
+                                     qn_json_text(input, "fingerprint")));
   }
   return object;
 }
@@ -138,7 +133,7 @@ static void print_operator(const json_t *a, const json_t *b, FILE *out) {
   char texts[4][32];
   char label[160];
 
-  snprintf(label, sizeof label, "%s (%s)", text_of(named, "name"), text_of(named, "node"));
+  snprintf(label, sizeof label, "%s (%s)", qn_json_text(named, "name"), qn_json_text(named, "node"));
   print_label("    ", label, out);
   fprintf(out, " %9.3f %9.3f", number(a, "self_seconds"), number(b, "self_seconds"));
   print_ratio(number(a, "self_seconds"), number(b, "self_seconds"), out);
@@ -157,9 +152,9 @@ static void print_operator(const json_t *a, const json_t *b, FILE *out) {
 
 // What is read may have another size, and says so behind its name.
 static bool is_same_node(const json_t *a, const json_t *b) {
-  const char *one = text_of(a, "node");
-  const char *other = text_of(b, "node");
-  const char *bracket = strcmp(text_of(a, "name"), "read") == 0 ? strstr(one, " (") : NULL;
+  const char *one = qn_json_text(a, "node");
+  const char *other = qn_json_text(b, "node");
+  const char *bracket = strcmp(qn_json_text(a, "name"), "read") == 0 ? strstr(one, " (") : NULL;
 
   return bracket == NULL ? strcmp(one, other) == 0 : strncmp(one, other, (size_t)(bracket - one) + 2) == 0;
 }
@@ -168,7 +163,7 @@ static bool is_same_node(const json_t *a, const json_t *b) {
 static json_t *find_same(const json_t *operators, const json_t *wanted, char *taken) {
   for (size_t i = 0; i < json_array_size(operators); i++) {
     json_t *op = json_array_get(operators, i);
-    if (taken[i] == 0 && strcmp(text_of(op, "name"), text_of(wanted, "name")) == 0 &&
+    if (taken[i] == 0 && strcmp(qn_json_text(op, "name"), qn_json_text(wanted, "name")) == 0 &&
         is_same_node(wanted, op)) {
       taken[i] = 1;
       return op;
@@ -223,7 +218,7 @@ static double action_seconds(const json_t *record, int64_t action) {
     const json_t *span = json_array_get(spans, i);
     const double seconds = number(span, "end") - number(span, "start");
     if (json_integer_value(json_object_get(span, "action")) == action &&
-        strncmp(text_of(span, "name"), "fit ", 4) == 0 && seconds > fit) {
+        strncmp(qn_json_text(span, "name"), "fit ", 4) == 0 && seconds > fit) {
       fit = seconds;
     }
   }
@@ -263,7 +258,7 @@ static void print_action(const qn_run_view *a, const qn_run_view *b, int64_t act
   const double seconds[] = {action_seconds(a->record, action), action_seconds(b->record, action)};
   char label[256];
 
-  snprintf(label, sizeof label, "%lld %s", (long long)action, text_of(named, "what"));
+  snprintf(label, sizeof label, "%lld %s", (long long)action, qn_json_text(named, "what"));
   print_label("  ", label, out);
   fprintf(out, " %9.3f %9.3f", seconds[0], seconds[1]);
   print_ratio(seconds[0], seconds[1], out);

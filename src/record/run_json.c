@@ -51,9 +51,13 @@ done:
   return status;
 }
 
-const char *qn_run_status(const json_t *run) {
-  const char *text = json_string_value(json_object_get(run, "status"));
+const char *qn_json_text(const json_t *object, const char *name) {
+  const char *text = json_string_value(json_object_get(object, name));
   return text == NULL ? "" : text;
+}
+
+const char *qn_run_status(const json_t *run) {
+  return qn_json_text(run, "status");
 }
 
 json_t *qn_run_last_attempt(const json_t *run) {
@@ -64,12 +68,11 @@ json_t *qn_run_last_attempt(const json_t *run) {
 
 void qn_run_get_process(const json_t *attempt, qn_process *out) {
   const json_t *process = json_object_get(attempt, "process");
-  const char *host = json_string_value(json_object_get(process, "host"));
   const json_t *started = json_object_get(process, "started_ticks");
 
   *out = (qn_process){.pid = json_integer_value(json_object_get(process, "pid")),
                       .started = json_is_integer(started) ? json_integer_value(started) : -1};
-  snprintf(out->host, sizeof out->host, "%s", host == NULL ? "" : host);
+  snprintf(out->host, sizeof out->host, "%s", qn_json_text(process, "host"));
 }
 
 // --- Making -----------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ enum { QN_RUN_FORMAT = 1 };
 qn_status qn_run_json_read(const char *path, json_t **out, qn_error *err);
 /// The same of `size` bytes; `path` is named in messages.
 qn_status qn_run_json_parse(const char *path, const char *text, int64_t size, json_t **out, qn_error *err);
+/// Borrowed, "" if there is no such text.
+const char *qn_json_text(const json_t *object, const char *name);
 /// "running", "done", "failed", "stopped", as it was written.
 const char *qn_run_status(const json_t *run);
 /// Borrowed; NULL if there is none.

@@ -11,11 +11,6 @@
 #include "record/run_choice.h"
 #include "record/run_json.h"
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text == NULL ? "" : text;
-}
-
 static qn_status check_code(const char *folder, const json_t *earlier, qn_error *err) {
   qn_status status = QN_OK;
   const json_t *code = json_object_get(earlier, "code");
@@ -25,13 +20,13 @@ static qn_status check_code(const char *folder, const json_t *earlier, qn_error 
   qn_build_id(build);
   QN_REQUIRE(directory != NULL, err, QN_ERR_IO, "the working directory is gone");
   QN_REQUIRE(
-      strcmp(text_of(code, "build"), build) == 0, err, QN_ERR_ARG,
+      strcmp(qn_json_text(code, "build"), build) == 0, err, QN_ERR_ARG,
       "cannot resume %s: the program is another: it was build %s and is now %s; start a new run (another "
       "--run), or give the program back",
-      folder, text_of(code, "build"), build);
-  QN_REQUIRE(strcmp(text_of(earlier, "directory"), directory) == 0, err, QN_ERR_ARG,
+      folder, qn_json_text(code, "build"), build);
+  QN_REQUIRE(strcmp(qn_json_text(earlier, "directory"), directory) == 0, err, QN_ERR_ARG,
              "cannot resume %s: the working directory was %s and is now %s; start it there", folder,
-             text_of(earlier, "directory"), directory);
+             qn_json_text(earlier, "directory"), directory);
 
 done:
   free(directory);
@@ -98,9 +93,9 @@ qn_status qn_run_check_same(const qn_run_about *about, const char *folder, const
                             qn_error *err) {
   qn_status status = QN_OK;
 
-  QN_REQUIRE(strcmp(text_of(earlier, "job"), about->job) == 0, err, QN_ERR_ARG,
+  QN_REQUIRE(strcmp(qn_json_text(earlier, "job"), about->job) == 0, err, QN_ERR_ARG,
              "cannot resume %s: it is a run of '%s', this is '%s'; take another folder", folder,
-             text_of(earlier, "job"), about->job);
+             qn_json_text(earlier, "job"), about->job);
   QN_TRY(check_code(folder, earlier, err));
   QN_TRY(check_options(about, folder, earlier, err));
   QN_TRY(check_arguments(about, folder, earlier, err));

@@ -177,13 +177,8 @@ static void look_at_process(json_t *data) {
 
 static qn_status read_all(json_t *data, const char *folder, qn_error *err) {
   qn_status status = QN_OK;
-  char now[32];
-  struct tm utc;
-  const time_t seconds = time(NULL);
 
-  gmtime_r(&seconds, &utc);
-  strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  json_object_set_new(data, "made", json_string(now));
+  json_object_set_new(data, "made", qn_run_time_json(time(NULL)));
   json_object_set_new(data, "quern", json_string(QN_VERSION));
   json_object_set_new(data, "folder", json_string(folder));
   json_object_set_new(data, "damaged", json_array());
