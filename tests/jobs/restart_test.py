@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 from job_kit import BUILD, MPIRUN, read, run, run_tests, succeeds, write
 from restart_kit import (RESULTS, STOPPED, Started, journal, movies_arguments, movies_data, results, run_json,
@@ -62,12 +61,12 @@ def stops_and_goes_on_to_the_same_bytes(folder):
 
 def a_training_goes_on_from_its_step(folder):
     data = movies_data(folder)
-    succeeds(run(2, *movies_arguments(data, os.path.join(folder, "whole"), "--iterations", "700")))
+    succeeds(run(2, *movies_arguments(data, os.path.join(folder, "whole"), "--iterations", "1500")))
     out, where = os.path.join(folder, "out"), os.path.join(folder, "run")
-    arguments = movies_arguments(data, out, "--iterations", "700")
+    arguments = movies_arguments(data, out, "--iterations", "1500")
     job = Started(2, *arguments, run_folder=where)
-    assert job.await_that(exists(out, "pairs.csv"))
-    time.sleep(0.4)  # the first training has begun then, and goes on for some seconds
+    assert job.await_that(lambda: "fit als" in read(os.path.join(where, "progress")).decode(errors="replace")
+                          if os.path.exists(os.path.join(where, "progress")) else False)
     job.send(signal.SIGUSR1, job.ranks())
     assert job.finish().returncode == STOPPED
     parts = [name for name in os.listdir(os.path.join(where, "checkpoints")) if name.endswith(".part.h5")]
