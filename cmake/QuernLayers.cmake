@@ -95,6 +95,18 @@ function(qn_sanitize_environment test)
   endif()
 endfunction()
 
+# qn_python_test(test file seconds label): a program of the folder that starts jobs itself, by the Python of
+# tests/requirements.txt.
+function(qn_python_test test file seconds label)
+  add_test(NAME ${test} COMMAND ${PROJECT_SOURCE_DIR}/scripts/python ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  set_tests_properties(${test} PROPERTIES TIMEOUT ${seconds} LABELS ${label} PROCESSORS 2
+                       ENVIRONMENT "QN_BUILD=${PROJECT_BINARY_DIR};QN_MPIEXEC=${MPIEXEC_EXECUTABLE}")
+  if(QN_SANITIZE)
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "QN_SANITIZE=1")
+  endif()
+  qn_sanitize_environment(${test})
+endfunction()
+
 # qn_test(layer name): one process, label unit.
 function(qn_test layer name)
   qn_test_program(${layer} ${name})

@@ -190,6 +190,16 @@ class Cluster:
         return self.job(number)
 
 
+def cluster_of_tests():
+    """A cluster for a program of tests, which is left out (77) where there can be none."""
+    become_root()
+    reason = why_not()
+    if reason is not None:
+        print(f"left out: {reason}")
+        sys.exit(77)
+    return Cluster()
+
+
 if __name__ == "__main__":
     become_root()
     REASON = why_not()

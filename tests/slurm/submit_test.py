@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jobs"))
-from cluster import Cluster, become_root, why_not  # noqa: E402
+from cluster import cluster_of_tests  # noqa: E402
 from job_kit import BUILD, ROOT, files_below, make_ratings, messages, read, run, run_tests, succeeds, write  # noqa: E402
 
 QUERN = os.path.join(BUILD, "bin", "quern")
@@ -193,12 +193,7 @@ def what_is_wrong_is_said_before_anything_is_submitted(folder):
 
 
 if __name__ == "__main__":
-    become_root()
-    REASON = why_not()
-    if REASON is not None:
-        print(f"left out: {REASON}")
-        sys.exit(77)
-    with Cluster() as CLUSTER:
+    with cluster_of_tests() as CLUSTER:
         CODE = run_tests([a_job_runs_on_two_nodes_by_srun_and_by_mpirun, srun_is_taken_where_it_fits, names_and_arguments_may_be_odd,
                           an_array_has_a_job_for_each_number, a_chain_gives_the_bytes_of_one_run, exit_codes_and_messages_come_through,
                           a_job_that_was_told_to_stop_is_started_again, a_job_that_was_cancelled_stays_so, the_doctor_knows_the_cluster,

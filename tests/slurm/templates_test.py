@@ -6,7 +6,7 @@ import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "jobs"))
-from cluster import PATH, Cluster, become_root, why_not  # noqa: E402
+from cluster import PATH, cluster_of_tests  # noqa: E402
 from job_kit import BUILD, ROOT, make_ratings, read, run_tests, succeeds, write  # noqa: E402
 
 CLUSTER = None
@@ -75,12 +75,7 @@ def the_pipeline_ends_with_a_page_and_a_model(folder):
 
 
 if __name__ == "__main__":
-    become_root()
-    REASON = why_not()
-    if REASON is not None:
-        print(f"left out: {REASON}")
-        sys.exit(77)
-    with Cluster() as CLUSTER:
+    with cluster_of_tests() as CLUSTER:
         CODE = run_tests([etl_writes_clean_tables, training_leaves_a_model_and_no_checkpoint, a_search_in_slices_has_all_candidates,
                           whole_nodes_have_a_rank_for_each_domain, the_pipeline_ends_with_a_page_and_a_model])
     sys.exit(CODE)
