@@ -61,9 +61,9 @@ def stops_and_goes_on_to_the_same_bytes(folder):
 
 def a_training_goes_on_from_its_step(folder):
     data = movies_data(folder)
-    succeeds(run(2, *movies_arguments(data, os.path.join(folder, "whole"), "--iterations", "1500")))
+    succeeds(run(2, *movies_arguments(data, os.path.join(folder, "whole"), "--iterations", "3000")))
     out, where = os.path.join(folder, "out"), os.path.join(folder, "run")
-    arguments = movies_arguments(data, out, "--iterations", "1500")
+    arguments = movies_arguments(data, out, "--iterations", "3000")
     job = Started(2, *arguments, run_folder=where)
     assert job.await_that(lambda: "fit als" in read(os.path.join(where, "progress")).decode(errors="replace")
                           if os.path.exists(os.path.join(where, "progress")) else False)
