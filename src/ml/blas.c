@@ -49,6 +49,7 @@ static void choose_kernels(void) {
 }
 
 void qn_blas_library(char *out, size_t size) {
+  choose_kernels();                           // what is named are those that will multiply
   const char *config = openblas_get_config(); // "OpenBLAS 0.3.21 DYNAMIC_ARCH ..."
   const size_t name = strcspn(config, " ");
   const size_t version = config[name] == '\0' ? 0 : 1 + strcspn(config + name + 1, " ");
