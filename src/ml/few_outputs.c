@@ -7,7 +7,7 @@
 #include "ml/doubles.h"
 #include "ml/few_outputs_kernels.h"
 
-enum { WIDTH = 8, MOST_OUTPUTS = 128, MOST_WEIGHTS = 1 << 14, RUN_VALUES = 1 << 11, MOST_RUN_ROWS = 64 };
+enum { WIDTH = 8, HALF = 4, MOST_OUTPUTS = 128, MOST_WEIGHTS = 1 << 14, RUN_VALUES = 2560 };
 
 bool qn_few_outputs_pays(int n_columns, int n_outputs) {
   return n_outputs > 1 && n_outputs <= MOST_OUTPUTS && (int64_t)n_columns * n_outputs <= MOST_WEIGHTS &&
@@ -16,21 +16,24 @@ bool qn_few_outputs_pays(int n_columns, int n_outputs) {
 
 qn_status qn_few_outputs_new(int n_columns, int n_outputs, qn_few_outputs *out, qn_error *err) {
   qn_status status = QN_OK;
-  const int64_t stride = ((int64_t)n_columns + 1 + WIDTH - 1) / WIDTH * WIDTH;
+  const int64_t stride = ((int64_t)n_columns + WIDTH - 1) / WIDTH * WIDTH;
+  const int n_even = n_outputs + n_outputs % 2;
   const int64_t rows = RUN_VALUES / stride / WIDTH * WIDTH;
   qn_few_outputs few = {.n_columns = n_columns,
                         .n_outputs = n_outputs,
                         .stride = stride,
-                        .run_rows = rows < WIDTH           ? WIDTH
-                                    : rows > MOST_RUN_ROWS ? MOST_RUN_ROWS
-                                                           : rows};
+                        .run_rows = rows < WIDTH             ? WIDTH
+                                    : rows > QN_FEW_RUN_ROWS ? QN_FEW_RUN_ROWS
+                                                             : rows};
 
   QN_TRY(qn_doubles_new(few.run_rows, n_columns, &few.room, err));
   QN_TRY(qn_doubles_new(few.run_rows, 1, &few.y, err));
   QN_TRY(qn_doubles_new(few.run_rows, 1, &few.w, err));
-  QN_TRY(qn_doubles_new(n_outputs, stride, &few.weights, err));
+  QN_TRY(qn_doubles_new(n_even / 2, qn_few_outputs_pair_size(n_columns), &few.weights, err));
+  QN_TRY(qn_doubles_new(n_even, 1, &few.intercepts, err));
   QN_TRY(qn_doubles_new(n_outputs, stride, &few.gradient, err));
-  QN_TRY(qn_doubles_new(n_outputs, few.run_rows, &few.margins, err));
+  QN_TRY(qn_doubles_new(n_outputs, WIDTH, &few.of_intercepts, err));
+  QN_TRY(qn_doubles_new(n_even, QN_FEW_RUN_ROWS, &few.margins, err));
   *out = few;
   few = (qn_few_outputs){0};
 
@@ -44,18 +47,22 @@ void qn_few_outputs_release(qn_few_outputs *few) {
   qn_memory_free(few->y);
   qn_memory_free(few->w);
   qn_memory_free(few->weights);
+  qn_memory_free(few->intercepts);
   qn_memory_free(few->gradient);
+  qn_memory_free(few->of_intercepts);
   qn_memory_free(few->margins);
   *few = (qn_few_outputs){0};
 }
 
 void qn_few_outputs_set(qn_few_outputs *few, const double *b, const double *intercept) {
+  const int64_t pair_size = qn_few_outputs_pair_size(few->n_columns);
+
   for (int k = 0; k < few->n_outputs; k++) {
-    double *weights = few->weights + k * few->stride;
+    double *weights = few->weights + k / 2 * pair_size + k % 2 * HALF;
     for (int64_t j = 0; j < few->n_columns; j++) {
-      weights[j] = b[j * few->n_outputs + k];
+      weights[j / HALF * WIDTH + j % HALF] = b[j * few->n_outputs + k];
     }
-    weights[few->n_columns] = intercept[k];
+    few->intercepts[k] = intercept[k];
   }
 }
 
@@ -92,10 +99,13 @@ static qn_few_rows take_rows(qn_few_outputs *few, const qn_row_block *block, int
 static void add_to_sums(const qn_few_outputs *few, double loss, double *sums) {
   const int64_t n_outputs = few->n_outputs;
 
-  for (int64_t j = 0; j <= few->n_columns; j++) {
+  for (int64_t j = 0; j < few->n_columns; j++) {
     for (int64_t k = 0; k < n_outputs; k++) {
       sums[j * n_outputs + k] += few->gradient[k * few->stride + j];
     }
+  }
+  for (int64_t i = 0; i < n_outputs * WIDTH; i++) {
+    sums[few->n_columns * n_outputs + i / WIDTH] += few->of_intercepts[i];
   }
   sums[(few->n_columns + 1) * n_outputs] += loss;
 }
@@ -104,6 +114,7 @@ void qn_few_outputs_add(qn_few_outputs *few, qn_linear_loss loss, const qn_row_b
   double total = 0;
 
   memset(few->gradient, 0, (size_t)(few->n_outputs * few->stride) * sizeof *few->gradient);
+  memset(few->of_intercepts, 0, (size_t)few->n_outputs * WIDTH * sizeof *few->of_intercepts);
   for (int64_t first = 0; first < block->n_rows; first += few->run_rows) {
     const int64_t left = block->n_rows - first;
     qn_few_rows rows = take_rows(few, block, first, left < few->run_rows ? left : few->run_rows);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products in tiles of registers. Forward, 8 rows x 1 to 3 outputs, with vectors along the columns, whose
-// sums over lanes of 8 rows make one vector; back, 1 to 5 outputs x 32 columns over all rows. Losses take 8
-// rows side by side.
+// Products in tiles of registers. Forward, 8 rows x 1 to 3 pairs of outputs, with 4 columns by each half of a
+// vector, whose sums over lanes of 8 rows make one vector; back, 1 to 5 outputs x up to 32 columns over all
+// rows. Losses take 8 rows side by side.
 #include "ml/few_outputs_kernels.h"
 
 #include "base/check.h"
@@ -9,7 +9,7 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 
-enum { WIDTH = 8, TILE_OUTPUTS = 3, BACK_OUTPUTS = 5, BACK_VECTORS = 4, LINE = 64 };
+enum { WIDTH = 8, HALF = 4, TILE_PAIRS = 3, BACK_OUTPUTS = 5, BACK_VECTORS = 4, GROUPS = 3, LINE = 64 };
 
 #define WIDE __attribute__((target("avx512f,avx512dq,avx512vl")))
 #define INLINE WIDE static inline __attribute__((always_inline))
@@ -28,32 +28,6 @@ INLINE __m512d add_halves(__m512d a, __m512d b) {
   return _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
 }
 
-// The sum of the lanes of each of 8 vectors.
-INLINE __m512d sums_of_eight(const __m512d v[WIDTH]) {
-  const __m512d low = add_halves(add_neighbours(v[0], v[1]), add_neighbours(v[2], v[3]));
-  const __m512d high = add_halves(add_neighbours(v[4], v[5]), add_neighbours(v[6], v[7]));
-  return add_halves(low, high);
-}
-
-// What stands behind the last whole vector of a row, and 1 for the intercept.
-typedef struct row_end {
-  int64_t first;
-  __mmask8 columns;
-  __m512d one;
-} row_end;
-
-INLINE row_end row_end_of(int n_columns) {
-  const int rest = n_columns % WIDTH;
-  const __m512d zero = _mm512_setzero_pd();
-  return (row_end){.first = n_columns - rest,
-                   .columns = (__mmask8)((1u << rest) - 1),
-                   .one = _mm512_mask_mov_pd(zero, (__mmask8)(1u << rest), _mm512_set1_pd(1))};
-}
-
-INLINE __m512d load_end(const row_end *end, const double *row) {
-  return _mm512_mask_loadu_pd(end->one, end->columns, row + end->first);
-}
-
 // As equal groups of at most `most` as there can be: the size of the next one.
 static int next_group(int n, int most) {
   const int n_groups = (n + most - 1) / most;
@@ -68,94 +42,109 @@ INLINE __m512d kept(__m512d v) {
   return v;
 }
 
-INLINE void add_products(__m512d sums[TILE_OUTPUTS][WIDTH], const int row, const int n_outputs, __m512d x,
+// Margins of 8 rows by two outputs, whose weights are the halves of a vector: sums[row] has four numbers to
+// add for the one, and four for the other.
+INLINE void store_margins(const __m512d sums[WIDTH], const double *intercepts, double *margins) {
+  const __m512d low = add_halves(add_neighbours(sums[0], sums[1]), add_neighbours(sums[2], sums[3]));
+  const __m512d high = add_halves(add_neighbours(sums[4], sums[5]), add_neighbours(sums[6], sums[7]));
+  const __m512d first = _mm512_shuffle_f64x2(low, high, 0x88);
+  const __m512d second = _mm512_shuffle_f64x2(low, high, 0xdd);
+  _mm512_store_pd(margins, _mm512_add_pd(first, _mm512_set1_pd(intercepts[0])));
+  _mm512_store_pd(margins + QN_FEW_RUN_ROWS, _mm512_add_pd(second, _mm512_set1_pd(intercepts[1])));
+}
+
+INLINE void add_products(__m512d sums[TILE_PAIRS][WIDTH], const int row, const int n_pairs, __m256d x,
                          const __m512d *weights) {
-  const __m512d own = kept(x);
-  for (int k = 0; k < n_outputs; k++) {
-    sums[k][row] = _mm512_fmadd_pd(own, weights[k], sums[k][row]);
+  const __m512d twice = kept(_mm512_broadcast_f64x4(x));
+  for (int p = 0; p < n_pairs; p++) {
+    sums[p][row] = _mm512_fmadd_pd(twice, weights[p], sums[p][row]);
   }
 }
 
-INLINE void margins_of_tile(const qn_few_outputs *few, const double *rows, const row_end *end, int first,
-                            const int n_outputs, const char *ahead, double *margins) {
+INLINE void margins_of_tile(const qn_few_outputs *few, const double *rows, int first, const int n_pairs,
+                            const char *ahead, double *margins) {
   const int64_t n_columns = few->n_columns;
-  const double *weights = few->weights + first * few->stride;
-  __m512d sums[TILE_OUTPUTS][WIDTH];
-  __m512d weight[TILE_OUTPUTS];
+  const int64_t n_whole = n_columns / HALF * HALF;
+  const __mmask8 rest = (__mmask8)((1u << (n_columns - n_whole)) - 1);
+  const int64_t pair_size = qn_few_outputs_pair_size(n_columns);
+  const double *weights = few->weights + first * pair_size;
+  __m512d sums[TILE_PAIRS][WIDTH];
+  __m512d weight[TILE_PAIRS];
 
-  for (int k = 0; k < n_outputs; k++) {
+  for (int p = 0; p < n_pairs; p++) {
     for (int row = 0; row < WIDTH; row++) {
-      sums[k][row] = _mm512_setzero_pd();
+      sums[p][row] = _mm512_setzero_pd();
     }
   }
-  for (int64_t j = 0; j < end->first; j += WIDTH) {
-    __builtin_prefetch(ahead + j * 8, 0, 2);
-    for (int k = 0; k < n_outputs; k++) {
-      weight[k] = _mm512_load_pd(weights + k * few->stride + j);
+  for (int64_t j = 0; j < n_whole; j += HALF) {
+    __builtin_prefetch(ahead + j / HALF * LINE, 0, 2);
+    for (int p = 0; p < n_pairs; p++) {
+      weight[p] = _mm512_load_pd(weights + p * pair_size + 2 * j);
     }
     for (int row = 0; row < WIDTH; row++) {
-      add_products(sums, row, n_outputs, _mm512_loadu_pd(rows + row * n_columns + j), weight);
+      add_products(sums, row, n_pairs, _mm256_loadu_pd(rows + row * n_columns + j), weight);
     }
   }
-  __builtin_prefetch(ahead + end->first * 8, 0, 2);
-  for (int k = 0; k < n_outputs; k++) {
-    weight[k] = _mm512_load_pd(weights + k * few->stride + end->first);
+  if (rest != 0) {
+    for (int p = 0; p < n_pairs; p++) {
+      weight[p] = _mm512_load_pd(weights + p * pair_size + 2 * n_whole);
+    }
+    for (int row = 0; row < WIDTH; row++) {
+      add_products(sums, row, n_pairs, _mm256_maskz_loadu_pd(rest, rows + row * n_columns + n_whole), weight);
+    }
   }
-  for (int row = 0; row < WIDTH; row++) {
-    add_products(sums, row, n_outputs, load_end(end, rows + row * n_columns), weight);
-  }
-  for (int k = 0; k < n_outputs; k++) {
-    _mm512_store_pd(margins + k * few->run_rows, sums_of_eight(sums[k]));
+  for (int p = 0; p < n_pairs; p++) {
+    const int output = 2 * (first + p);
+    store_margins(sums[p], few->intercepts + output, margins + output * QN_FEW_RUN_ROWS);
   }
 }
 
 WIDE void qn_few_outputs_margins(const qn_few_outputs *few, qn_few_rows *rows) {
-  const row_end end = row_end_of(few->n_columns);
+  const int n_pairs = (few->n_outputs + 1) / 2;
 
   for (int64_t row = 0; row < rows->n; row += WIDTH) {
     const double *x = rows->x + row * few->n_columns;
     int n = 0;
-    for (int k = 0; k < few->n_outputs; k += n) {
-      double *margins = few->margins + k * few->run_rows + row;
-      n = next_group(few->n_outputs - k, TILE_OUTPUTS);
+    for (int p = 0; p < n_pairs; p += n) {
+      n = next_group(n_pairs - p, TILE_PAIRS);
       if (n == 1) {
-        margins_of_tile(few, x, &end, k, 1, rows->ahead, margins);
+        margins_of_tile(few, x, p, 1, rows->ahead, few->margins + row);
       } else if (n == 2) {
-        margins_of_tile(few, x, &end, k, 2, rows->ahead, margins);
+        margins_of_tile(few, x, p, 2, rows->ahead, few->margins + row);
       } else {
-        margins_of_tile(few, x, &end, k, 3, rows->ahead, margins);
+        margins_of_tile(few, x, p, 3, rows->ahead, few->margins + row);
       }
-      rows->ahead += (end.first + WIDTH) * 8;
+      rows->ahead += few->n_columns / HALF * LINE;
     }
   }
 }
 
 // --- Losses ----------------------------------------------------------------------------------------------
 
-// e^x for x <= 0, within 1 ulp: x = k ln 2 + r and a Taylor polynomial in r.
+// e^x for x <= 0, within 1 ulp: x = (k + j / 16) ln 2 + r, the 16 powers 2^(j/16), and a Taylor polynomial in
+// r.
 INLINE __m512d exp_of(__m512d x) {
-  static const double series[] = {1.0 / 479001600.0,
-                                  1.0 / 39916800.0,
-                                  1.0 / 3628800.0,
-                                  1.0 / 362880.0,
-                                  1.0 / 40320.0,
-                                  1.0 / 5040.0,
-                                  1.0 / 720.0,
-                                  1.0 / 120.0,
-                                  1.0 / 24.0,
-                                  1.0 / 6.0,
-                                  0.5,
-                                  1.0,
-                                  1.0};
-  const __m512d k = _mm512_roundscale_pd(_mm512_mul_pd(x, _mm512_set1_pd(1.4426950408889634)),
-                                         _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  __m512d r = _mm512_fnmadd_pd(k, _mm512_set1_pd(0.693147180369123816490), x);
-  r = _mm512_fnmadd_pd(k, _mm512_set1_pd(1.90821492927058770002e-10), r);
-  __m512d p = _mm512_set1_pd(1.0 / 6227020800.0);
-  for (int i = 0; i < 13; i++) {
-    p = _mm512_fmadd_pd(p, r, _mm512_set1_pd(series[i]));
-  }
-  return _mm512_scalef_pd(p, k);
+  static const double powers[16] __attribute__((aligned(64))) = {
+      0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
+      0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
+      0x1.6a09e667f3bcdp+0, 0x1.7a11473eb0187p+0, 0x1.8ace5422aa0dbp+0, 0x1.9c49182a3f090p+0,
+      0x1.ae89f995ad3adp+0, 0x1.c199bdd85529cp+0, 0x1.d5818dcfba487p+0, 0x1.ea4afa2a490dap+0};
+  const __m512d shift = _mm512_set1_pd(0x1.8p52); // adding it rounds to whole numbers, whose low bits are j
+  const __m512d shifted = _mm512_fmadd_pd(x, _mm512_set1_pd(16 * 1.4426950408889634), shift);
+  const __m512d k = _mm512_sub_pd(shifted, shift);
+  __m512d r = _mm512_fnmadd_pd(k, _mm512_set1_pd(0.693147180369123816490 / 16), x);
+  r = _mm512_fnmadd_pd(k, _mm512_set1_pd(1.90821492927058770002e-10 / 16), r);
+  const __m512d power = _mm512_permutex2var_pd(_mm512_load_pd(powers), _mm512_castpd_si512(shifted),
+                                               _mm512_load_pd(powers + WIDTH));
+  __m512d p = _mm512_set1_pd(1.0 / 5040.0);
+  p = _mm512_fmadd_pd(p, r, _mm512_set1_pd(1.0 / 720.0));
+  p = _mm512_fmadd_pd(p, r, _mm512_set1_pd(1.0 / 120.0));
+  p = _mm512_fmadd_pd(p, r, _mm512_set1_pd(1.0 / 24.0));
+  p = _mm512_fmadd_pd(p, r, _mm512_set1_pd(1.0 / 6.0));
+  p = _mm512_fmadd_pd(p, r, _mm512_set1_pd(0.5));
+  p = _mm512_fmadd_pd(p, r, _mm512_set1_pd(1.0));
+  p = _mm512_fmadd_pd(_mm512_mul_pd(power, r), p, power);
+  return _mm512_scalef_pd(p, _mm512_mul_pd(k, _mm512_set1_pd(1.0 / 16))); // it takes the floor of k
 }
 
 // ln x for x >= 1: the exponent, and 2 artanh((m - 1) / (m + 1)) of the mantissa m by its series.
@@ -178,14 +167,20 @@ INLINE double sum_of(__m512d v) {
   return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
+// In place of the margins; added up, they are the gradient of the intercepts.
+INLINE void keep_derivative(const qn_few_outputs *few, int output, int64_t row, __m512d derivative) {
+  double *sums = few->of_intercepts + output * WIDTH;
+  _mm512_store_pd(few->margins + output * QN_FEW_RUN_ROWS + row, derivative);
+  _mm512_store_pd(sums, _mm512_add_pd(_mm512_load_pd(sums), derivative));
+}
+
 // Largest margin of each row, and that of its class.
-INLINE void find_largest(const double *margins, int64_t stride, int n_outputs, __m512d y, __m512d *largest,
-                         __m512d *own) {
+INLINE void find_largest(const double *margins, int n_outputs, __m512d y, __m512d *largest, __m512d *own) {
   __m512d most = _mm512_load_pd(margins);
   __m512d of_class = most;
 
   for (int k = 1; k < n_outputs; k++) {
-    const __m512d margin = _mm512_load_pd(margins + k * stride);
+    const __m512d margin = _mm512_load_pd(margins + k * QN_FEW_RUN_ROWS);
     most = _mm512_max_pd(most, margin);
     of_class = _mm512_mask_mov_pd(of_class, _mm512_cmpeq_pd_mask(y, _mm512_set1_pd(k)), margin);
   }
@@ -193,36 +188,59 @@ INLINE void find_largest(const double *margins, int64_t stride, int n_outputs, _
   *own = of_class;
 }
 
-WIDE double qn_few_outputs_softmax(const qn_few_outputs *few, int64_t n_rows) {
-  const int64_t stride = few->run_rows;
-  __m512d loss = _mm512_setzero_pd();
+// n_groups times 8 rows from `row` on, so that one group is computed while the other waits; adds their
+// losses.
+INLINE void softmax_of_groups(const qn_few_outputs *few, int64_t row, const int n_groups, __m512d *loss) {
+  const int n_outputs = few->n_outputs;
+  double *margins = few->margins + row;
+  __m512d y[GROUPS];
+  __m512d w[GROUPS];
+  __m512d largest[GROUPS];
+  __m512d own[GROUPS];
+  __m512d sum[GROUPS];
+  __m512d share[GROUPS];
 
-  for (int64_t row = 0; row < n_rows; row += WIDTH) {
-    double *margins = few->margins + row;
-    const __m512d y = _mm512_load_pd(few->y + row);
-    const __m512d w = _mm512_load_pd(few->w + row);
-    __m512d largest;
-    __m512d own;
-    __m512d sum = _mm512_setzero_pd();
-    find_largest(margins, stride, few->n_outputs, y, &largest, &own);
-    for (int k = 0; k < few->n_outputs; k++) {
-      const __m512d power = exp_of(_mm512_sub_pd(_mm512_load_pd(margins + k * stride), largest));
-      _mm512_store_pd(margins + k * stride, power);
-      sum = _mm512_add_pd(sum, power);
+  for (int g = 0; g < n_groups; g++) {
+    y[g] = _mm512_load_pd(few->y + row + g * WIDTH);
+    w[g] = _mm512_load_pd(few->w + row + g * WIDTH);
+    sum[g] = _mm512_setzero_pd();
+    find_largest(margins + g * WIDTH, n_outputs, y[g], &largest[g], &own[g]);
+  }
+  for (int k = 0; k < n_outputs; k++) {
+    for (int g = 0; g < n_groups; g++) {
+      double *margin = margins + k * QN_FEW_RUN_ROWS + g * WIDTH;
+      const __m512d power = exp_of(_mm512_sub_pd(_mm512_load_pd(margin), largest[g]));
+      _mm512_store_pd(margin, power);
+      sum[g] = _mm512_add_pd(sum[g], power);
     }
-    const __m512d share = _mm512_div_pd(w, sum);
-    for (int k = 0; k < few->n_outputs; k++) {
-      const __m512d p = _mm512_mul_pd(_mm512_load_pd(margins + k * stride), share);
-      const __mmask8 is_own = _mm512_cmpeq_pd_mask(y, _mm512_set1_pd(k));
-      _mm512_store_pd(margins + k * stride, _mm512_mask_sub_pd(p, is_own, p, w));
+  }
+  for (int g = 0; g < n_groups; g++) {
+    share[g] = _mm512_div_pd(w[g], sum[g]);
+    *loss = _mm512_fmadd_pd(w[g], _mm512_sub_pd(log_of(sum[g]), _mm512_sub_pd(own[g], largest[g])), *loss);
+  }
+  for (int k = 0; k < n_outputs; k++) {
+    for (int g = 0; g < n_groups; g++) {
+      const __m512d p = _mm512_mul_pd(_mm512_load_pd(margins + k * QN_FEW_RUN_ROWS + g * WIDTH), share[g]);
+      const __mmask8 is_own = _mm512_cmpeq_pd_mask(y[g], _mm512_set1_pd(k));
+      keep_derivative(few, k, row + g * WIDTH, _mm512_mask_sub_pd(p, is_own, p, w[g]));
     }
-    loss = _mm512_fmadd_pd(w, _mm512_sub_pd(log_of(sum), _mm512_sub_pd(own, largest)), loss);
+  }
+}
+
+WIDE double qn_few_outputs_softmax(const qn_few_outputs *few, int64_t n_rows) {
+  __m512d loss = _mm512_setzero_pd();
+  int64_t row = 0;
+
+  for (; row + GROUPS * WIDTH <= n_rows; row += GROUPS * WIDTH) {
+    softmax_of_groups(few, row, GROUPS, &loss);
+  }
+  for (; row < n_rows; row += WIDTH) {
+    softmax_of_groups(few, row, 1, &loss);
   }
   return sum_of(loss);
 }
 
 WIDE double qn_few_outputs_hinge(const qn_few_outputs *few, int64_t n_rows) {
-  const int64_t stride = few->run_rows;
   const __m512d one = _mm512_set1_pd(1);
   __m512d loss = _mm512_setzero_pd();
 
@@ -233,11 +251,11 @@ WIDE double qn_few_outputs_hinge(const qn_few_outputs *few, int64_t n_rows) {
     for (int k = 0; k < few->n_outputs; k++) {
       const __mmask8 is_own = _mm512_cmpeq_pd_mask(y, _mm512_set1_pd(k));
       const __m512d t = _mm512_mask_mov_pd(_mm512_set1_pd(-1), is_own, one);
-      const __m512d margin = _mm512_load_pd(margins + k * stride);
+      const __m512d margin = _mm512_load_pd(margins + k * QN_FEW_RUN_ROWS);
       const __m512d gap = _mm512_max_pd(_mm512_fnmadd_pd(t, margin, one), _mm512_setzero_pd());
       const __m512d weighted = _mm512_mul_pd(w, gap);
       loss = _mm512_fmadd_pd(weighted, gap, loss);
-      _mm512_store_pd(margins + k * stride, _mm512_mul_pd(_mm512_mul_pd(_mm512_set1_pd(-2), t), weighted));
+      keep_derivative(few, k, row, _mm512_mul_pd(_mm512_mul_pd(_mm512_set1_pd(-2), t), weighted));
     }
   }
   return sum_of(loss);
@@ -245,11 +263,13 @@ WIDE double qn_few_outputs_hinge(const qn_few_outputs *few, int64_t n_rows) {
 
 // --- Gradient --------------------------------------------------------------------------------------------
 
-// Columns from j on: n_vectors whole vectors of them, or with `end` what stands there.
-INLINE void gradient_of_tile(const qn_few_outputs *few, const qn_few_rows *rows, int64_t j,
-                             const row_end *end, int first, const int n_outputs, const int n_vectors,
-                             const char *ahead) {
-  const double *derivatives = few->margins + first * few->run_rows;
+// n_vectors vectors of columns from j on; of the last one those of the mask.
+INLINE void gradient_of_tile(const qn_few_outputs *few, const qn_few_rows *rows, int64_t j, __mmask8 last,
+                             int first, const int n_outputs, const int n_vectors) {
+  const double *derivatives = few->margins + first * QN_FEW_RUN_ROWS;
+  const double *end = derivatives + rows->n;
+  const double *from = rows->x + j;
+  const char *ahead = rows->ahead;
   double *gradient = few->gradient + first * few->stride + j;
   __m512d sums[BACK_OUTPUTS][BACK_VECTORS];
 
@@ -258,15 +278,15 @@ INLINE void gradient_of_tile(const qn_few_outputs *few, const qn_few_rows *rows,
       sums[k][v] = _mm512_load_pd(gradient + k * few->stride + v * WIDTH);
     }
   }
-  for (int64_t row = 0; row < rows->n; row++) {
-    const double *from = rows->x + row * few->n_columns;
+  for (; derivatives < end; derivatives++, from += few->n_columns, ahead += LINE) {
     __m512d x[BACK_VECTORS];
-    __builtin_prefetch(ahead + row * LINE, 0, 2);
-    for (int v = 0; v < n_vectors; v++) {
-      x[v] = kept(end != NULL ? load_end(end, from) : _mm512_loadu_pd(from + j + v * WIDTH));
+    __builtin_prefetch(ahead, 0, 2);
+    for (int v = 0; v < n_vectors - 1; v++) {
+      x[v] = kept(_mm512_loadu_pd(from + v * WIDTH));
     }
+    x[n_vectors - 1] = kept(_mm512_maskz_loadu_pd(last, from + (n_vectors - 1) * WIDTH));
     for (int k = 0; k < n_outputs; k++) {
-      const __m512d derivative = kept(_mm512_set1_pd(derivatives[k * few->run_rows + row]));
+      const __m512d derivative = kept(_mm512_set1_pd(derivatives[k * QN_FEW_RUN_ROWS]));
       for (int v = 0; v < n_vectors; v++) {
         sums[k][v] = _mm512_fmadd_pd(derivative, x[v], sums[k][v]);
       }
@@ -282,17 +302,24 @@ INLINE void gradient_of_tile(const qn_few_outputs *few, const qn_few_rows *rows,
 // All columns for n_outputs outputs from `first` on.
 INLINE void gradient_of_outputs(const qn_few_outputs *few, qn_few_rows *rows, int first,
                                 const int n_outputs) {
-  const row_end end = row_end_of(few->n_columns);
-  int64_t j = 0;
+  const int n_vectors = (int)(few->stride / WIDTH);
+  const __mmask8 of_last = (__mmask8)(0xffu >> (few->stride - few->n_columns));
+  int n = 0;
 
-  for (; j + WIDTH * BACK_VECTORS <= end.first; j += WIDTH * BACK_VECTORS) {
-    gradient_of_tile(few, rows, j, NULL, first, n_outputs, BACK_VECTORS, rows->ahead);
+  for (int v = 0; v < n_vectors; v += n) {
+    n = next_group(n_vectors - v, BACK_VECTORS);
+    const __mmask8 last = v + n == n_vectors ? of_last : 0xff;
+    if (n == 1) {
+      gradient_of_tile(few, rows, v * WIDTH, last, first, n_outputs, 1);
+    } else if (n == 2) {
+      gradient_of_tile(few, rows, v * WIDTH, last, first, n_outputs, 2);
+    } else if (n == 3) {
+      gradient_of_tile(few, rows, v * WIDTH, last, first, n_outputs, 3);
+    } else {
+      gradient_of_tile(few, rows, v * WIDTH, last, first, n_outputs, 4);
+    }
     rows->ahead += rows->n * LINE;
   }
-  for (; j < end.first; j += WIDTH) {
-    gradient_of_tile(few, rows, j, NULL, first, n_outputs, 1, rows->ahead);
-  }
-  gradient_of_tile(few, rows, j, &end, first, n_outputs, 1, rows->ahead);
 }
 
 WIDE void qn_few_outputs_gradient(const qn_few_outputs *few, qn_few_rows *rows) {
