@@ -10,6 +10,7 @@
 #include <strings.h>
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/system_files.h"
 
 enum { MIB = 1 << 20, BESIDE_MIB = 64, LEAST_MIB = 16 };
 static const double OVER_BUDGET = 1.25;
@@ -58,93 +59,31 @@ void qn_print_bytes(FILE *out, int64_t bytes) {
   }
 }
 
-// The first whole number behind `name` in a file, at the start of a line; without a name the first of the
-// file. -1 if there is none ("max" means no limit).
-static int64_t read_number(const char *path, const char *name) {
-  char line[512];
-  long long value = -1;
-  const size_t n = name == NULL ? 0 : strlen(name);
-  FILE *file = fopen(path, "r");
-
-  while (file != NULL && value < 0 && fgets(line, sizeof line, file) != NULL) {
-    if (strncmp(line, name == NULL ? "" : name, n) == 0 && sscanf(line + n, " %lld", &value) != 1) {
-      value = -1;
-    }
-  }
-  if (file != NULL) {
-    fclose(file);
-  }
-  return value;
-}
-
 // --- Control groups
 
-typedef struct group_files {
-  const char *folder; // where the hierarchy is mounted
-  const char *limit, *usage, *droppable;
-} group_files;
+// What one group has left, if it has a limit.
+static void look_at_group(void *context, const char *folder, bool is_version_1) {
+  int64_t *room = context;
+  char path[8300];
 
-static const group_files version_2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"};
-static const group_files version_1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
-                                      "memory.usage_in_bytes", "total_inactive_file"};
-
-// What one group has left, or -1 if it has no limit.
-static int64_t room_of_group(const char *root, const group_files *files, const char *group) {
-  char path[4600];
-  snprintf(path, sizeof path, "%s%s%s/%s", root, files->folder, group, files->limit);
-  const int64_t limit = read_number(path, NULL);
+  snprintf(path, sizeof path, "%s/%s", folder, is_version_1 ? "memory.limit_in_bytes" : "memory.max");
+  const int64_t limit = qn_system_number(path, NULL);
   if (limit < 0 || limit >= (int64_t)1 << 60) { // version 1 writes a huge number for "none"
-    return -1;
+    return;
   }
-  snprintf(path, sizeof path, "%s%s%s/%s", root, files->folder, group, files->usage);
-  const int64_t usage = read_number(path, NULL);
-  snprintf(path, sizeof path, "%s%s%s/memory.stat", root, files->folder, group);
-  const int64_t droppable = read_number(path, files->droppable);
+  snprintf(path, sizeof path, "%s/%s", folder, is_version_1 ? "memory.usage_in_bytes" : "memory.current");
+  const int64_t usage = qn_system_number(path, NULL);
+  snprintf(path, sizeof path, "%s/memory.stat", folder);
+  const int64_t droppable = qn_system_number(path, is_version_1 ? "total_inactive_file" : "inactive_file");
   const int64_t used = (usage > 0 ? usage : 0) - (droppable > 0 ? droppable : 0);
-  return used <= 0 ? limit : used < limit ? limit - used : 0;
-}
-
-static int64_t less_room(int64_t a, int64_t b) {
-  return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
-// The least of a group and all above it. In a container the path may be that of the host: what is not there
-// has no limit.
-static int64_t room_of_path(const char *root, const group_files *files, char *group) {
-  int64_t room = -1;
-  for (;;) {
-    room = less_room(room, room_of_group(root, files, strcmp(group, "/") == 0 ? "" : group));
-    char *slash = strrchr(group, '/');
-    if (slash == NULL) {
-      return room;
-    }
-    *slash = '\0';
-  }
+  const int64_t left = used <= 0 ? limit : used < limit ? limit - used : 0;
+  *room = *room < 0 || left < *room ? left : *room;
 }
 
 int64_t qn_group_room(const char *root) {
-  char line[4096];
   int64_t room = -1;
 
-  snprintf(line, sizeof line, "%s/proc/self/cgroup", root);
-  FILE *file = fopen(line, "r");
-  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-    line[strcspn(line, "\n")] = '\0';
-    char *controllers = strchr(line, ':');
-    char *group = controllers == NULL ? NULL : strchr(controllers + 1, ':');
-    if (group == NULL) {
-      continue;
-    }
-    *group++ = '\0';
-    if (strncmp(line, "0:", 2) == 0 && controllers[1] == '\0') {
-      room = less_room(room, room_of_path(root, &version_2, group));
-    } else if (strcmp(controllers + 1, "memory") == 0) {
-      room = less_room(room, room_of_path(root, &version_1, group));
-    }
-  }
-  if (file != NULL) {
-    fclose(file);
-  }
+  qn_groups_visit(root, "memory", look_at_group, &room);
   return room;
 }
 
@@ -215,7 +154,7 @@ qn_status qn_budget_choose(int64_t given, int n_ranks_here, const char *root, qn
     goto done;
   }
   snprintf(path, sizeof path, "%s/proc/meminfo", root);
-  const int64_t kib = read_number(path, "MemAvailable:");
+  const int64_t kib = qn_system_number(path, "MemAvailable:");
   const double machine = MACHINE_SHARE * (kib > 0 ? (double)kib * 1024 : 1024.0 * MIB);
   const int64_t room = qn_group_room(root);
   const double group = LIMIT_SHARE * (double)room;

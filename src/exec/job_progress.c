@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/io_account.h"
 #include "base/memory.h"
+#include "base/system_files.h"
 #include "exec/job_state.h"
 #include "exec/progress_share.h"
 #include "record/progress_line.h"
@@ -19,18 +20,6 @@ static const int64_t TICK_NS = 1000000000;
 static const int64_t LINE_NS = 10000000000; // between lines where there is no terminal, and before the first
 
 // --- The progress file ------------------------------------------------------------------------------------
-
-static int64_t resident_bytes(void) {
-  long long pages = 0;
-  FILE *file = fopen("/proc/self/statm", "re");
-  if (file != NULL) {
-    if (fscanf(file, "%*s %lld", &pages) != 1) {
-      pages = 0;
-    }
-    fclose(file);
-  }
-  return (int64_t)pages * sysconf(_SC_PAGESIZE);
-}
 
 static double unix_seconds(void) {
   struct timespec now = {0};
@@ -64,7 +53,7 @@ void qn_progress_line_of(const qn_job *job, const char *state, qn_progress_line 
                              .bytes_written = io.bytes_written,
                              .bytes_sent = qn_comm_bytes_sent(job->comm),
                              .bytes_spilled = qn_memory_spilled(),
-                             .resident = resident_bytes(),
+                             .resident = qn_own_bytes("VmRSS:"),
                              .step = progress->step,
                              .n_steps = progress->n_steps,
                              .loss = progress->loss};

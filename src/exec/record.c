@@ -11,29 +11,14 @@
 #include "base/clock.h"
 #include "base/io_account.h"
 #include "base/memory.h"
+#include "base/system_files.h"
 #include "exec/job_state.h"
 #include "exec/record_totals.h"
 #include "record/energy.h"
 
-// A line of /proc/self/status in bytes; -1 if there is no such line.
-static int64_t process_bytes(const char *format) {
-  char line[256];
-  long long kib = -1;
-  FILE *file = fopen("/proc/self/status", "r");
-  while (file != NULL && kib < 0 && fgets(line, sizeof line, file) != NULL) {
-    if (sscanf(line, format, &kib) != 1) {
-      kib = -1;
-    }
-  }
-  if (file != NULL) {
-    fclose(file);
-  }
-  return kib < 0 ? -1 : kib * 1024;
-}
-
 // Of this program: getrusage() also counts what the process was before it became this program.
 int64_t qn_peak_resident(void) {
-  int64_t bytes = process_bytes("VmHWM: %lld kB");
+  int64_t bytes = qn_own_bytes("VmHWM:");
   struct rusage usage = {0};
   if (bytes < 0 && getrusage(RUSAGE_SELF, &usage) == 0) {
     bytes = (int64_t)usage.ru_maxrss * 1024;
@@ -43,7 +28,7 @@ int64_t qn_peak_resident(void) {
 
 void qn_record_start(qn_record *record) {
   record->start_ns = qn_clock_ns();
-  record->start_resident = process_bytes("VmRSS: %lld kB");
+  record->start_resident = qn_own_bytes("VmRSS:");
   record->joules = qn_energy_now();
 }
 

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/system_files.h"
 #include "io/nearest_name.h"
 
 enum { MAX_MAGIC = 4, MAX_LIST_FILES = 100 * 1000 * 1000, N_HEAD = 6 };
@@ -156,8 +157,8 @@ static int64_t time_of_change(const struct stat *about) {
 }
 
 static uint64_t own_node(void) {
-  char name[256] = "";
-  gethostname(name, sizeof name - 1);
+  char name[256];
+  qn_host_name(name, sizeof name);
   return qn_hash_bytes(name, (int64_t)strlen(name), 0);
 }
 

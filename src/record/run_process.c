@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/system_files.h"
 
 // The 22nd field of /proc/PID/stat; the second is a name in brackets that may hold anything.
 static int64_t start_of(int64_t pid) {
@@ -33,17 +34,10 @@ static int64_t start_of(int64_t pid) {
   return field != NULL && sscanf(field, " %lld", &started) == 1 ? started : -1;
 }
 
-static void own_host(char *host) {
-  if (gethostname(host, QN_HOST_NAME) != 0) {
-    snprintf(host, QN_HOST_NAME, "unknown");
-  }
-  host[QN_HOST_NAME - 1] = '\0';
-}
-
 qn_process qn_process_self(void) {
   qn_process process = {.pid = getpid()};
 
-  own_host(process.host);
+  qn_host_name(process.host, QN_HOST_NAME);
   process.started = start_of(process.pid);
   return process;
 }
@@ -51,7 +45,7 @@ qn_process qn_process_self(void) {
 qn_process_state qn_process_look(const qn_process *process) {
   char host[QN_HOST_NAME];
 
-  own_host(host);
+  qn_host_name(host, sizeof host);
   if (strcmp(host, process->host) != 0) {
     return QN_PROCESS_ELSEWHERE;
   }
