@@ -38,6 +38,7 @@ typedef struct qn_room {
   int n_sockets, n_domains,
       n_cores;            // of the node; a domain is a part of the cores with memory of its own (NUMA)
   int n_usable_cores;     // of them, those that a control group leaves to the process
+  int64_t quota_percent;  // processor time that control groups leave to it, in hundredths of a core; 0: all
   int64_t budget;         // bytes, of each rank
   char budget_source[64]; // for people
   char scratch[4096];     // folder

@@ -35,6 +35,12 @@ static void check_cores(quern_findings *findings, const qn_room *room) {
         "The cluster does not confine jobs (TaskPlugin); start one rank for each core that you asked for.",
         "Slurm gives the job %ld processors here, but nothing keeps it off the other %ld", n_given,
         n_own - n_given);
+  } else if (room->quota_percent > 0 && room->quota_percent < 100 * (int64_t)room->n_usable_cores) {
+    quern_find(
+        findings, QUERN_FINE, "cores", NULL,
+        "%d of the node's %d cores, but a control group (a container) gives the processor time of %.4g: "
+        "ranks times threads should not be more",
+        room->n_usable_cores, room->n_cores, (double)room->quota_percent / 100);
   } else {
     quern_find(findings, QUERN_FINE, "cores", NULL,
                "%d of the node's %d cores; sockets: %d, memory domains: %d", room->n_usable_cores,

@@ -4,8 +4,8 @@
 #include "exec/placement.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "base/check.h"
+#include "base/system_files.h"
 
 // What a rank says of itself; behind it its processors as text with the zero.
 typedef struct rank_note {
@@ -108,6 +108,7 @@ static qn_status find_place(const bind_wishes *wishes, qn_placement *out, qn_err
   const qn_status found = qn_topology_new(wishes->topology, &out->topology, err);
 
   if (found == QN_OK) {
+    qn_topology_set_quota(out->topology, wishes->topology == NULL ? qn_cpu_quota("") : 0);
     const char *cpus = qn_topology_cpus(out->topology);
     QN_TRY(qn_place_describe(out->topology, cpus, &out->place, err));
     const bool has_all = strcmp(cpus, qn_topology_usable_cpus(out->topology)) == 0;
@@ -171,9 +172,7 @@ static qn_status judge(const qn_comm *comm, const heard_places *now, qn_placemen
   qn_status status = QN_OK;
 
   memset(node, 0, sizeof *node);
-  if (gethostname(node->host, sizeof node->host - 1) != 0) {
-    node->host[0] = '\0';
-  }
+  qn_host_name(node->host, sizeof node->host);
   if (out->topology != NULL && now->is_known) {
     QN_TRY(qn_threads_of_rank(out->topology, now->cpus, now->n, now->own, &out->place.n_threads, err));
     if (qn_comm_node_rank(comm) == 0) {

@@ -14,6 +14,7 @@ QN_API qn_status qn_room_look(int n_ranks_here, qn_room *out, qn_error *err) {
   qn_scratch scratch = {0};
 
   QN_TRY(qn_topology_new(NULL, &topology, err));
+  qn_topology_set_quota(topology, qn_cpu_quota(""));
   const qn_machine machine = qn_topology_machine(topology);
   const int n_cores = machine.n_usable_cores > 0 ? machine.n_usable_cores : 1;
   QN_TRY(qn_budget_choose(0, n_ranks_here > 0 ? n_ranks_here : n_cores, "", &budget, err));
@@ -22,6 +23,7 @@ QN_API qn_status qn_room_look(int n_ranks_here, qn_room *out, qn_error *err) {
                    .n_domains = machine.n_domains,
                    .n_cores = machine.n_cores,
                    .n_usable_cores = n_cores,
+                   .quota_percent = machine.quota_percent,
                    .budget = budget.bytes,
                    .scratch_free = scratch.free_bytes,
                    .scratch_is_memory = scratch.is_memory};

@@ -157,7 +157,7 @@ qn_status qn_threads_of_rank(const qn_topology *topology, const char *const *cpu
     other = NULL;
   }
   const int n_cores = qn_topology_count_cores(topology, own);
-  *out = n_sharing > 0 && n_cores > n_sharing ? n_cores / n_sharing : 1;
+  *out = qn_topology_n_threads(topology, n_cores, n_sharing, n_ranks);
 
 done:
   hwloc_bitmap_free(own);

@@ -72,7 +72,7 @@ static void count_ranks(const judgement *j) {
       n_sharing += hwloc_bitmap_intersects(j->sets[r], j->sets[s]);
     }
     const int n = j->n_cores[r];
-    const int n_threads = n_sharing > 0 && n > n_sharing ? n / n_sharing : 1;
+    const int n_threads = qn_topology_n_threads(j->topology, n, n_sharing, j->n_ranks);
     out->least_cores = r == 0 || n < out->least_cores ? n : out->least_cores;
     out->most_cores = n > out->most_cores ? n : out->most_cores;
     out->least_threads = r == 0 || n_threads < out->least_threads ? n_threads : out->least_threads;
@@ -161,6 +161,19 @@ static void judge_rank(const judgement *j, int rank) {
   }
 }
 
+// Ranks run for a part of each tenth of a second, then all are stopped for the rest of it. Where that holds
+// more ranks back than there are cores, it is what is told.
+static void judge_quota(const judgement *j) {
+  const int64_t quota = j->out->machine.quota_percent;
+  const bool is_tighter = quota > 0 && quota < 100 * (int64_t)j->out->machine.n_usable_cores;
+
+  if (is_tighter && j->n_ranks > 1 && 100 * (int64_t)j->n_ranks > quota) {
+    j->out->faults[QN_FAULT_QUOTA] =
+        (qn_fault_seen){.n_ranks = j->n_ranks, .rank = 0, .other = -1, .cpu = -1};
+    j->out->faults[QN_FAULT_TOO_MANY].n_ranks = 0;
+  }
+}
+
 qn_status qn_node_judge(const qn_topology *topology, const qn_rank_place *ranks, int n_ranks,
                         qn_node_places *out, qn_error *err) {
   qn_status status = QN_OK;
@@ -173,6 +186,7 @@ qn_status qn_node_judge(const qn_topology *topology, const qn_rank_place *ranks,
   for (int r = 0; r < n_ranks; r++) {
     judge_rank(&j, r);
   }
+  judge_quota(&j);
   *out = node;
 
 done:

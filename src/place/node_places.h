@@ -11,6 +11,7 @@ typedef struct qn_rank_place {
 } qn_rank_place;
 
 typedef enum qn_fault {
+  QN_FAULT_QUOTA,    // a control group gives less processor time than the ranks can use
   QN_FAULT_TOO_MANY, // more ranks than cores
   QN_FAULT_OVERLAP,  // ranks on the same core while others are free
   QN_FAULT_SIBLINGS, // ranks on different hardware threads of a core

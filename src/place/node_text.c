@@ -27,6 +27,9 @@ static qn_status print_machine(const qn_node_places *node, qn_buffer *out, qn_er
     QN_TRY(qn_buffer_printf(out, err, " (%d socket%s, %d NUMA domain%s)", machine->n_packages,
                             plural(machine->n_packages), machine->n_domains, plural(machine->n_domains)));
   }
+  if (machine->quota_percent > 0 && machine->quota_percent < 100 * (int64_t)n_cores) {
+    QN_TRY(qn_buffer_printf(out, err, " with a quota of %.4g", (double)machine->quota_percent / 100));
+  }
 
 done:
   return status;
@@ -71,6 +74,17 @@ done:
 }
 
 // --- Faults
+
+static qn_status print_quota(const qn_node_places *node, const char *where, qn_buffer *out, qn_error *err) {
+  const int64_t quota = node->machine.quota_percent;
+
+  return qn_buffer_printf(out, err,
+                          "%d ranks%s have the processor time of %.4g core%s: a control group (a container) "
+                          "stops them when it is used up. Start at most %lld, or raise the quota (docker run "
+                          "--cpus=%d, limits.cpu in Kubernetes, CPUQuota= in systemd)",
+                          node->n_ranks, where, (double)quota / 100, quota == 100 ? "" : "s",
+                          (long long)(quota < 200 ? 1 : quota / 100), node->n_ranks);
+}
 
 // Why there are fewer cores than ranks, and what helps.
 static qn_status print_too_many(const qn_node_places *node, const char *where, qn_buffer *out,
@@ -149,6 +163,8 @@ done:
 qn_status qn_node_print_fault(const qn_node_places *node, qn_fault fault, const char *where, qn_buffer *out,
                               qn_error *err) {
   switch (fault) {
+  case QN_FAULT_QUOTA:
+    return print_quota(node, where, out, err);
   case QN_FAULT_TOO_MANY:
     return print_too_many(node, where, out, err);
   case QN_FAULT_OVERLAP:

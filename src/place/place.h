@@ -15,6 +15,7 @@ typedef struct qn_machine {
   int32_t n_packages, n_domains, n_cores, n_cpus; // of the whole node
   int32_t n_usable_cores, n_usable_cpus;          // of them, those a control group leaves to this process
   int64_t l2_bytes, l3_bytes;                     // of one cache; 0: none, or unknown
+  int64_t quota_percent; // processor time that the job has here, 250 for two and a half cores; 0: no quota
 } qn_machine;
 
 typedef enum qn_binding {
@@ -58,6 +59,11 @@ void qn_topology_free(qn_topology *topology);
 /// False for one by description: nothing is bound on it.
 bool qn_topology_is_real(const qn_topology *topology);
 qn_machine qn_topology_machine(const qn_topology *topology);
+/// Local. Processor time that control groups (version 2 or 1, every level) leave to this process, in
+/// hundredths of a core; 0: no quota. `root` is put before the names of system files ("" but in tests).
+int64_t qn_cpu_quota(const char *root);
+/// The ranks of this node have so much processor time together; 0: no quota, as in a new topology.
+void qn_topology_set_quota(qn_topology *topology, int64_t percent);
 /// The processors that this process could use when the topology was made; all usable ones of one by
 /// description. Lives as long as the topology.
 const char *qn_topology_cpus(const qn_topology *topology);
@@ -81,6 +87,6 @@ void qn_place_bind_memory(const qn_topology *topology, qn_place *place);
 /// Local. Gives the process back the processors and the policy that it came with.
 void qn_place_unbind(const qn_topology *topology, const qn_place *place);
 /// Local. Cores of number `rank` of a node for its own threads: its cores, divided among the ranks that may
-/// run on any of them; at least 1.
+/// run on any of them, within its share of the quota; at least 1.
 qn_status qn_threads_of_rank(const qn_topology *topology, const char *const *cpus, int n_ranks, int rank,
                              int32_t *out, qn_error *err);

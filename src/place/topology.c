@@ -198,7 +198,20 @@ qn_machine qn_topology_machine(const qn_topology *topology) {
                       .n_usable_cores = qn_topology_count_cores(topology, topology->usable),
                       .n_usable_cpus = hwloc_bitmap_weight(topology->usable),
                       .l2_bytes = cache_bytes(topology, HWLOC_OBJ_L2CACHE),
-                      .l3_bytes = cache_bytes(topology, HWLOC_OBJ_L3CACHE)};
+                      .l3_bytes = cache_bytes(topology, HWLOC_OBJ_L3CACHE),
+                      .quota_percent = topology->quota_percent};
+}
+
+void qn_topology_set_quota(qn_topology *topology, int64_t percent) {
+  topology->quota_percent = percent;
+}
+
+int qn_topology_n_threads(const qn_topology *topology, int n_cores, int n_sharing, int n_ranks) {
+  const int64_t n_own = n_sharing > 0 ? n_cores / n_sharing : 1;
+  const int64_t n_allowed = topology->quota_percent / 100 / (n_ranks > 0 ? n_ranks : 1);
+  const int64_t n = topology->quota_percent > 0 && n_allowed < n_own ? n_allowed : n_own;
+
+  return n > 1 ? (int)n : 1;
 }
 
 // The part of the last caches that belongs to the cores of a set.

@@ -5,8 +5,8 @@
 enum { MOST_RANKS = 16 };
 
 // Judges ranks whose processors are listed with blanks between them.
-static qn_node_places judge(const char *machine, const char *cpus, qn_binding binding,
-                            qn_memory_policy memory) {
+static qn_node_places judge_quota(const char *machine, int64_t quota, const char *cpus, qn_binding binding,
+                                  qn_memory_policy memory) {
   qn_topology *topology = NULL;
   qn_rank_place ranks[MOST_RANKS];
   qn_node_places node = {.n_ranks = 0};
@@ -18,10 +18,16 @@ static qn_node_places judge(const char *machine, const char *cpus, qn_binding bi
     ranks[n++] = (qn_rank_place){.cpus = own, .binding = binding, .memory = memory};
   }
   QN_CHECK_OK(qn_topology_new(machine, &topology, &kit_error));
+  qn_topology_set_quota(topology, quota);
   QN_CHECK_OK(qn_node_judge(topology, ranks, n, &node, &kit_error));
   qn_topology_free(topology);
   free(list);
   return node;
+}
+
+static qn_node_places judge(const char *machine, const char *cpus, qn_binding binding,
+                            qn_memory_policy memory) {
+  return judge_quota(machine, 0, cpus, binding, memory);
 }
 
 // The line, and behind it a line for each fault.
@@ -158,6 +164,31 @@ static void cores_beyond_the_control_group_are_not_free(void) {
   QN_CHECK_INT(node.n_usable_domains, 2);
 }
 
+static void a_quota_below_the_ranks_is_told_instead_of_cores(void) {
+  qn_node_places node = judge_quota("core:8 pu:1", 250, "0 1 2 3", QN_BOUND_BY_LAUNCHER, QN_MEMORY_BY_SYSTEM);
+  check_only(&node, QN_FAULT_QUOTA, 4);
+  check_said(
+      &node, " of node n1",
+      "4 ranks on 8 cores with a quota of 2.5, 1 core a rank bound by the launcher, BLAS 1 thread\n"
+      "4 ranks of node n1 have the processor time of 2.5 cores: a control group (a container) stops them "
+      "when it is used up. Start at most 2, or raise the quota (docker run --cpus=4, limits.cpu in "
+      "Kubernetes, CPUQuota= in systemd)");
+  node = judge_quota("core:2 pu:1", 100, "0-1 0-1 0-1 0-1", QN_UNBOUND, QN_MEMORY_BY_SYSTEM);
+  check_only(&node, QN_FAULT_QUOTA, 4);
+}
+
+static void a_quota_that_is_enough_is_no_fault(void) {
+  qn_node_places node = judge_quota("core:8 pu:1", 400, "0-3 4-7", QN_BOUND_BY_LAUNCHER, QN_MEMORY_BY_SYSTEM);
+  check_said(&node, "",
+             "2 ranks on 8 cores with a quota of 4, 4 cores a rank bound by the launcher, BLAS 2 threads");
+  node = judge_quota("core:8 pu:1", 50, "0-7", QN_UNBOUND, QN_MEMORY_BY_SYSTEM); // one rank cannot be fewer
+  check_said(&node, "", "1 rank on 8 cores with a quota of 0.5, BLAS 1 thread");
+  node = judge_quota("core:2 pu:1", 200, "0-1 0-1 0-1 0-1", QN_UNBOUND, QN_MEMORY_BY_SYSTEM);
+  check_only(&node, QN_FAULT_TOO_MANY, 4);
+  node = judge_quota("core:4 pu:1", 800, "0 1 2 3", QN_BOUND_BY_LAUNCHER, QN_MEMORY_BY_SYSTEM);
+  check_said(&node, "", "4 ranks on 4 cores, 1 core a rank bound by the launcher, BLAS 1 thread");
+}
+
 int main(void) {
   KIT_RUN(a_good_place_is_one_line);
   KIT_RUN(ranks_on_one_core_are_found);
@@ -168,5 +199,7 @@ int main(void) {
   KIT_RUN(more_ranks_than_cores_are_told_once);
   KIT_RUN(a_small_control_group_is_the_reason);
   KIT_RUN(cores_beyond_the_control_group_are_not_free);
+  KIT_RUN(a_quota_below_the_ranks_is_told_instead_of_cores);
+  KIT_RUN(a_quota_that_is_enough_is_no_fault);
   return kit_result();
 }
