@@ -68,6 +68,10 @@ static void read_meeting(const char *text, meeting *out) {
   }
 }
 
+static bool have_met(const meeting *met) {
+  return met->exit_code == 0 && met->n_said == 2 && met->n_ranks == 2;
+}
+
 // The first line that says something, without the boxes that launchers draw.
 static const char *first_words(char *text) {
   char *rest = NULL;
@@ -83,11 +87,14 @@ static bool says(const char *text, const char *word) {
   return strcasestr(text, word) != NULL;
 }
 
+static bool refuses_root(const char *said) {
+  return says(said, "run as root");
+}
+
 // Why a launcher could not start ranks, from what it said.
 static const char *remedy_of(const char *said) {
-  if (says(said, "run as root")) {
-    return "Run jobs as another user; or, in a container: export OMPI_ALLOW_RUN_AS_ROOT=1 "
-           "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1";
+  if (refuses_root(said)) {
+    return "Run jobs as another user.";
   }
   if (says(said, "not enough slots")) {
     return "There is one core here, or the job has one task. To try: mpirun --oversubscribe -n 2 JOB";
@@ -124,7 +131,7 @@ static void judge_meeting(quern_findings *findings, const char *launcher, meetin
                "Use the mpirun of the MPI that Quern was built with; `type -a mpirun` shows which there are. "
                "By srun: --mpi=pmix",
                "%s starts ranks that do not find each other: it is not of %s", launcher, mpi);
-  } else if (met->exit_code != 0 || met->n_said != 2 || met->n_ranks != 2) {
+  } else if (!have_met(met)) {
     const char *remedy = remedy_of(said);
     quern_find(findings, QUERN_PROBLEM, "MPI", remedy, "%s cannot start 2 ranks: %s", launcher,
                first_words(said));
@@ -151,6 +158,15 @@ static void judge_binding(quern_findings *findings, const char *launcher, const 
   }
 }
 
+// What the doctor is for is whether jobs run; that root has to ask Open MPI for it is another matter.
+static bool is_allowed_as_root(const quern_child *child, char *said, size_t size, meeting *met) {
+  setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+  setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+  *met = (meeting){.exit_code = quern_child_run(child, said, size)};
+  read_meeting(said, met);
+  return have_met(met);
+}
+
 static void try_launcher(quern_findings *findings, const char *const *launch, const char *shown) {
   static char said[MOST_SAID];
   char self[4096];
@@ -169,6 +185,13 @@ static void try_launcher(quern_findings *findings, const char *const *launch, co
   const quern_child child = {.arguments = arguments, .is_with_errors = true, .seconds = START_SECONDS};
   met.exit_code = quern_child_run(&child, said, sizeof said);
   read_meeting(said, &met);
+  if (!have_met(&met) && refuses_root(said) && is_allowed_as_root(&child, said, sizeof said, &met)) {
+    quern_find(
+        findings, QUERN_WARNING, "MPI root",
+        "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 (scripts/mpirun sets them), or "
+        "run jobs as another user.",
+        "%s refuses to start jobs of root unless it is told twice; told so, it starts them", shown);
+  }
   judge_meeting(findings, shown, &met, said);
   judge_binding(findings, shown, &met);
 }

@@ -10,11 +10,11 @@ QUERN = os.path.join(BUILD, "bin", "quern")
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
 
-def findings(folder, limits="true", **variables):
+def findings(folder, limits="true", allowed=True, **variables):
     """What the doctor says: (verdict, subject, text with its remedy), and its exit code."""
     left_out = ("SLURM", "OMP_NUM", "OPENBLAS", "QUERN_", "TMPDIR")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    done = subprocess.run(["/bin/sh", "-c", f'{limits} && exec "$0" doctor', QUERN], cwd=folder, env={**environment, **AS_ROOT, **variables},
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(left_out) and name not in AS_ROOT}
+    done = subprocess.run(["/bin/sh", "-c", f'{limits} && exec "$0" doctor', QUERN], cwd=folder, env={**environment, **(AS_ROOT if allowed else {}), **variables},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
     found = {}
     for line in done.stdout.splitlines()[:-2]:
@@ -51,6 +51,14 @@ def a_missing_mpirun_is_told(folder):
     assert code == 1 and found["MPI"][0] == "problem" and "not in PATH" in found["MPI"][1] and "module load" in found["MPI"][1], found
 
 
+def root_without_leave_is_a_warning(folder):
+    if os.getuid() != 0 or not is_open_mpi():
+        raise Skipped("Open MPI refuses root only")
+    found, code = findings(folder, allowed=False)
+    assert found["MPI root"][0] == "warning" and "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1" in found["MPI root"][1], found
+    assert found["MPI"][0] == "ok" and code == 0, found
+
+
 def small_limits_are_told(folder):
     found, code = findings(folder, limits="ulimit -n 200 && ulimit -v 3000000", QUERN_MEMORY="8GiB")
     assert code == 1 and found["memory"][0] == "problem" and "ulimit -v unlimited" in found["memory"][1], found
@@ -74,5 +82,6 @@ def nothing_else_is_taken(folder):
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tests([all_is_well_on_a_plain_node, an_mpirun_of_another_mpi_is_told, a_missing_mpirun_is_told, small_limits_are_told,
-                                scratch_in_memory_and_too_many_threads_are_told, nothing_else_is_taken]))
+    raise SystemExit(run_tests([all_is_well_on_a_plain_node, an_mpirun_of_another_mpi_is_told, a_missing_mpirun_is_told,
+                                root_without_leave_is_a_warning, small_limits_are_told, scratch_in_memory_and_too_many_threads_are_told,
+                                nothing_else_is_taken]))
