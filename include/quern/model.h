@@ -64,7 +64,8 @@ QN_API double qn_metric(const qn_metrics *metrics, const char *name);
 /// Local. Keeps metrics in the model, under "<set>_<name>" ("test_auc"), so that they are saved with it.
 QN_API qn_status qn_model_note(qn_model *model, const char *set, const qn_metrics *metrics);
 /// Local. What was noted: by the fit ("train_loss", "iterations", ...) and by qn_model_note(); after a
-/// fit also "load_seconds" and "fit_seconds", which are not saved.
+/// fit also "load_seconds", "fit_seconds" and "fit_cpu_seconds" (processor time of all ranks), which are not
+/// saved.
 QN_API qn_status qn_model_metrics(const qn_model *model, qn_metrics *out);
 
 // --- Searching (qn_split() and qn_fold() are with the verbs of datasets)

@@ -10,7 +10,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-enum { SIDE = 512, N_RUNS = 4 };
+// Of the matrices whose product shows how fast this processor is: large enough to be at full speed.
+enum { SIDE = 256, SIDE_OF_THREADS = 512, LEAST_RUNS = 4, MOST_RUNS = 24, ENOUGH_NS = 20000000 };
 
 // Versions of OpenBLAS older than the processor do not know it and take kernels of 2004, a fifth as fast.
 // Those made for several processors can be told which kernels to take, and choose again; the symbols are
@@ -48,23 +49,22 @@ static void choose_kernels(void) {
   }
 }
 
-void qn_blas_library(char *out, size_t size) {
-  choose_kernels();                           // what is named are those that will multiply
-  const char *config = openblas_get_config(); // "OpenBLAS 0.3.21 DYNAMIC_ARCH ..."
-  const size_t name = strcspn(config, " ");
-  const size_t version = config[name] == '\0' ? 0 : 1 + strcspn(config + name + 1, " ");
-
-  snprintf(out, size, "%.*s %s", (int)(name + version), config, openblas_get_corename());
-}
-
 QN_API qn_blas_facts qn_blas_look(void) {
   qn_blas_facts facts = {0};
 
-  choose_kernels();
+  choose_kernels(); // what is named are those that will multiply
   snprintf(facts.name, sizeof facts.name, "%s", openblas_get_config());
   snprintf(facts.kernels, sizeof facts.kernels, "%s", openblas_get_corename());
   facts.is_old = better_kernels() != NULL;
   return facts;
+}
+
+void qn_blas_library(char *out, size_t size) {
+  const qn_blas_facts facts = qn_blas_look(); // "OpenBLAS 0.3.21 DYNAMIC_ARCH ..."
+  const size_t name = strcspn(facts.name, " ");
+  const size_t version = facts.name[name] == '\0' ? 0 : 1 + strcspn(facts.name + name + 1, " ");
+
+  snprintf(out, size, "%.*s %s", (int)(name + version), facts.name, facts.kernels);
 }
 
 void qn_blas_set_threads(int n_threads) {
@@ -72,38 +72,42 @@ void qn_blas_set_threads(int n_threads) {
   openblas_set_num_threads(n_threads);
 }
 
-static void multiply(bool is_float32, const void *a, const void *b, void *c) {
+static void multiply(bool is_float32, blasint n, const void *a, const void *b, void *c) {
   if (is_float32) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a, n, b, n, 0, c, n);
   } else {
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, a, SIDE, b, SIDE, 0, c, SIDE);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, a, n, b, n, 0, c, n);
   }
 }
 
-static void fill(bool is_float32, void *values) {
-  for (int i = 0; i < SIDE * SIDE; i++) {
+static void fill(bool is_float32, int64_t n, void *values) {
+  for (int64_t i = 0; i < n; i++) {
     if (is_float32) {
       ((float *)values)[i] = (float)(i % 17);
     } else {
-      ((double *)values)[i] = i % 17;
+      ((double *)values)[i] = (double)(i % 17);
     }
   }
 }
 
+// The best of many short runs: where others want the cores too, one of less than a time slice is left alone
+// sooner or later, while a long one never is.
 double qn_blas_gemm_rate(bool is_float32) {
-  const int64_t n_bytes = (int64_t)SIDE * SIDE * (is_float32 ? 4 : 8);
+  const int64_t side = openblas_get_num_threads() > 1 ? SIDE_OF_THREADS : SIDE;
+  const int64_t n_bytes = side * side * (is_float32 ? 4 : 8);
   void *a = qn_memory_alloc(n_bytes);
   void *b = qn_memory_alloc(n_bytes);
   void *c = qn_memory_alloc(n_bytes);
   int64_t best_ns = 0;
 
   if (a != NULL && b != NULL && c != NULL) {
-    fill(is_float32, a);
-    fill(is_float32, b);
-    multiply(is_float32, a, b, c); // wakes threads and pages
-    for (int i = 0; i < N_RUNS; i++) {
+    fill(is_float32, side * side, a);
+    fill(is_float32, side * side, b);
+    multiply(is_float32, (blasint)side, a, b, c); // wakes threads and pages
+    const int64_t begin = qn_clock_ns();
+    for (int i = 0; i < LEAST_RUNS || (i < MOST_RUNS && qn_clock_ns() - begin < ENOUGH_NS); i++) {
       const int64_t start = qn_clock_ns();
-      multiply(is_float32, a, b, c);
+      multiply(is_float32, (blasint)side, a, b, c);
       const int64_t took = qn_clock_ns() - start;
       best_ns = best_ns == 0 || took < best_ns ? took : best_ns;
     }
@@ -111,5 +115,5 @@ double qn_blas_gemm_rate(bool is_float32) {
   qn_memory_free(a);
   qn_memory_free(b);
   qn_memory_free(c);
-  return best_ns == 0 ? 0 : 2.0 * SIDE * SIDE * SIDE * 1e9 / (double)best_ns;
+  return best_ns == 0 ? 0 : 2.0 * (double)(side * side * side) * 1e9 / (double)best_ns;
 }

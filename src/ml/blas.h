@@ -9,6 +9,6 @@
 void qn_blas_set_threads(int n_threads);
 /// Local. "OpenBLAS 0.3.21 Zen": its version and the kernels it has chosen.
 void qn_blas_library(char *out, size_t size);
-/// Local. Floating-point operations per second of a product of large matrices on this rank, measured now
-/// (some milliseconds). 0 if there is no memory.
+/// Local. Floating-point operations per second of products of large matrices on this rank with the threads
+/// that BLAS has: the best of some short ones, measured now (20 ms). 0 if there is no memory.
 double qn_blas_gemm_rate(bool is_float32);

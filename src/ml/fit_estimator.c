@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/system_files.h"
 #include "exec/action.h"
 #include "exec/job_state.h"
 #include "exec/record_spans.h"
@@ -200,8 +201,17 @@ done:
   return status;
 }
 
+// Of all ranks, waiting for others included.
+static qn_status sum_processor_time(qn_fit_state *fit, double start, qn_error *err) {
+  int64_t ns = (int64_t)(1e9 * (qn_own_cpu_seconds() - start));
+  const qn_status status = qn_comm_reduce_int64(fit->comm, QN_SUM, &ns, 1, err);
+  fit->model->fit_cpu_seconds = (double)ns / 1e9;
+  return status;
+}
+
 static qn_status fit_rows(qn_fit_state *fit, bool is_silent, qn_error *err) {
   qn_status status = QN_OK;
+  const double start = qn_own_cpu_seconds();
 
   status = qn_fit_progress_new(fit, is_silent, &fit->progress, err);
   if (fit->model->estimator->loads_itself) { // it runs plans, which end together
@@ -212,10 +222,10 @@ static qn_status fit_rows(qn_fit_state *fit, bool is_silent, qn_error *err) {
   QN_TRY(fit->model->estimator->fit(fit, err));
   QN_TRY(check_arrays(fit->model, err));
   QN_TRY(qn_fit_progress_finish(fit, err));
+  QN_TRY(sum_processor_time(fit, start, err));
 
 done:
   qn_fit_restart_steps_end(fit);
-  qn_fit_progress_free(fit->progress);
   return status;
 }
 
@@ -237,6 +247,10 @@ qn_status qn_fit_rows(qn_model *model, qn_comm *comm, const qn_training *how, qn
   qn_blas_set_threads(how->exact ? 1 : qn_placement_n_threads(&model->job->placement));
   const qn_status status = qn_comm_agree(comm, fit_rows(&fit, is_silent, err), err);
   model->fit_seconds = (double)(qn_clock_ns() - start) / 1e9;
+  if (status == QN_OK) {
+    qn_fit_progress_tell(&fit);
+  }
+  qn_fit_progress_free(fit.progress);
   if (!is_silent) {
     snprintf(span.name, sizeof span.name, "fit %s", model->estimator->name);
     qn_span_end(model->job, &span);

@@ -16,6 +16,7 @@
 #include "ml/metrics.h"
 
 enum { DEFAULT_CHECKPOINT_STEPS = 10 };
+static const double LEAST_OF_REPORT = 0.1; // of the time between lines: a shorter fit says nothing
 static const char CHECKPOINT_KIND[] = "quern checkpoint";
 
 // --- what a checkpoint must have been made of ------------------------------------------------------------
@@ -208,11 +209,17 @@ static int append(char *line, size_t size, int used, const char *format, double 
   return used + snprintf(line + used, size - (size_t)used, format, value);
 }
 
-static void print_line(const qn_fit_state *fit, const qn_fit_report *report, double seconds) {
-  const qn_fit_progress *progress = fit->progress;
+// Of all that was done since the last line. The rate of GEMM is asked for once a fit.
+static void print_line(const qn_fit_state *fit, const qn_fit_report *report) {
+  qn_fit_progress *progress = fit->progress;
+  const double seconds = (double)(progress->stepped_ns - progress->reported_ns) / 1e9;
   const int n_ranks = qn_comm_size(fit->comm);
   const double flops = progress->flops / seconds;
   char line[256];
+
+  if (progress->gemm_rate == 0 && flops > 0) {
+    progress->gemm_rate = qn_blas_gemm_rate(report->in_float32);
+  }
   int used =
       snprintf(line, sizeof line, "%s: step %lld", fit->model->estimator->name, (long long)report->step);
 
@@ -224,6 +231,10 @@ static void print_line(const qn_fit_state *fit, const qn_fit_report *report, dou
     append(line, sizeof line, used, ", %.0f %% of GEMM", 100 * flops / progress->gemm_rate);
   }
   qn_job_tell(fit->model->job, "%s\n", line);
+  progress->has_reported = true;
+  progress->n_rows = 0;
+  progress->flops = 0;
+  progress->reported_ns = qn_clock_ns();
 }
 
 static qn_status note_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {
@@ -241,24 +252,25 @@ static qn_status note_step(qn_fit_state *fit, const qn_fit_report *report, qn_er
   qn_progress_step(fit->model->job, report->step, progress->n_steps, report->loss);
   progress->n_rows += report->n_rows;
   progress->flops += isnan(report->flops) ? 0 : report->flops;
-  if (progress->is_silent) {
-    goto done;
+  progress->stepped_ns = qn_clock_ns();
+  progress->last = *report;
+  const double seconds = (double)(progress->stepped_ns - progress->reported_ns) / 1e9;
+  if (!progress->is_silent && seconds >= progress->report_seconds) {
+    print_line(fit, report);
   }
-  const int64_t now = qn_clock_ns();
-  const double seconds = (double)(now - progress->reported_ns) / 1e9;
-  if (seconds < progress->report_seconds) {
-    goto done;
-  }
-  if (progress->gemm_rate == 0 && progress->flops > 0) {
-    progress->gemm_rate = qn_blas_gemm_rate(report->in_float32);
-  }
-  print_line(fit, report, seconds);
-  progress->n_rows = 0;
-  progress->flops = 0;
-  progress->reported_ns = qn_clock_ns();
 
 done:
   return status;
+}
+
+void qn_fit_progress_tell(qn_fit_state *fit) {
+  const qn_fit_progress *progress = fit->progress;
+  const double least = progress == NULL ? 0 : LEAST_OF_REPORT * progress->report_seconds;
+
+  if (progress != NULL && !progress->is_silent && !progress->has_reported && progress->flops > 0 &&
+      (double)(progress->stepped_ns - progress->reported_ns) / 1e9 > least) {
+    print_line(fit, &progress->last);
+  }
 }
 
 qn_status qn_fit_step(qn_fit_state *fit, const qn_fit_report *report, qn_error *err) {

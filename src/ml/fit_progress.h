@@ -14,7 +14,9 @@ typedef struct qn_fit_progress {
   bool is_ours;           // nobody asked for it: it is in the run's folder, and may fail to be written
   int64_t checkpoint_steps;
   double report_seconds;
-  int64_t reported_ns;                    // when the last line was printed
+  int64_t reported_ns, stepped_ns;        // when the last line was printed; when the last step had ended
+  qn_fit_report last;                     // step
+  bool has_reported;                      // a line was printed
   int64_t n_rows;                         // since then
   double flops;                           // since then, on this rank
   double gemm_rate;                       // of this rank; 0: not yet measured
@@ -29,4 +31,6 @@ typedef struct qn_fit_progress {
 qn_status qn_fit_progress_new(qn_fit_state *fit, bool is_silent, qn_fit_progress **out, qn_error *err);
 /// Local. The curve goes into the model.
 qn_status qn_fit_progress_finish(qn_fit_state *fit, qn_error *err);
+/// Local, when the fit has ended and its time is taken: the line of a fit that was over before the first one.
+void qn_fit_progress_tell(qn_fit_state *fit);
 void qn_fit_progress_free(qn_fit_progress *progress);

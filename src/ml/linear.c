@@ -221,7 +221,7 @@ static qn_status fit_normal(qn_fit_state *fit, qn_error *err) {
                                       .loss = loss,
                                       .gradient_norm = NAN,
                                       .n_rows = fit->rows->n_total,
-                                      .flops = (double)fit->rows->n_local * (double)n * (double)n},
+                                      .flops = (double)fit->rows->n_local * (double)n * ((double)n + 1)},
                      err));
   QN_TRY(qn_fit_note(fit, "converged", 1, err));
   QN_TRY(qn_fit_note(fit, "rank", e.rank, err));

@@ -57,6 +57,7 @@ QN_API qn_status qn_model_metrics(const qn_model *model, qn_metrics *out) {
   if (model != NULL && model->fit_seconds > 0) { // of this run: a file does not have them
     qn_metrics_add(out, "load_seconds", model->load_seconds);
     qn_metrics_add(out, "fit_seconds", model->fit_seconds);
+    qn_metrics_add(out, "fit_cpu_seconds", model->fit_cpu_seconds);
   }
   return model == NULL ? QN_ERR_ARG : QN_OK;
 }

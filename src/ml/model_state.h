@@ -32,6 +32,7 @@ struct qn_model {
   const char *checkpoint;           // to be removed when the model is saved, or NULL
   uint64_t identity;                // hash of what it was made from; on rank 0; 0: not known
   double load_seconds, fit_seconds; // not saved: the same model makes the same bytes
+  double fit_cpu_seconds;           // of all ranks; not saved either
   struct qn_als_lookup *als_lookup; // als: numbers of users and items by value; NULL until needed
 };
 
