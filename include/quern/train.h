@@ -51,12 +51,16 @@ QN_API qn_linear_options qn_linear_defaults(void);
 QN_API qn_model *qn_fit_linear(qn_dataset *data, const qn_training *how, const qn_linear_options *options);
 
 /// Minimises 1/(2n) sum (y - xb - b0)^2 + l1_ratio * alpha |b|_1 + (1 - l1_ratio) * alpha/2 |b|^2 (as
-/// scikit-learn's ElasticNet; l1_ratio 1: lasso), by coordinate descent on the Gram matrix.
+/// scikit-learn's ElasticNet; l1_ratio 1: lasso). gram: coordinate descent on the products of all pairs of
+/// columns. rows: the same on the products of those that are not 0 or should not be, found again after each
+/// pass over the rows; where these are too many as well, accelerated proximal gradients.
+typedef enum { QN_NET_AUTO, QN_NET_GRAM, QN_NET_ROWS } qn_net_solver;
 typedef struct qn_elastic_net_options {
   double alpha;           // 1
   double l1_ratio;        // 1
+  qn_net_solver solver;   // auto: gram up to 2,000 columns, where memory allows; else rows
   bool no_intercept;      // false
-  int64_t max_iterations; // 10000 sweeps
+  int64_t max_iterations; // 10000 sweeps, or passes of rows
   double tolerance;       // 1e-9, on the duality gap relative to |y|^2/n
 } qn_elastic_net_options;
 QN_API qn_elastic_net_options qn_elastic_net_defaults(void);

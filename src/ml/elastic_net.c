@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lasso and elastic net by coordinate descent on the Gram matrix (Friedman, Hastie and Tibshirani, 2010): one
 // pass over the rows, then sweeps that cost nothing for columns that stay at 0. It ends by the duality gap,
-// which bounds how far the objective is from the least.
+// which bounds how far the objective is from the least. Many columns: see elastic_net_rows.c.
+#include "ml/elastic_net.h"
 #include <cblas.h>
 #include <math.h>
 #include <stddef.h>
@@ -12,7 +13,7 @@
 #include "ml/gram.h"
 #include "ml/linear_objective.h"
 
-enum { SWEEPS_PER_STEP = 10 };
+enum { SWEEPS_PER_STEP = 10, MAX_GRAM_COLUMNS = 2000 };
 
 #define FIELD(name) offsetof(qn_elastic_net_options, name)
 static const qn_setting settings[] = {
@@ -22,6 +23,10 @@ static const qn_setting settings[] = {
      FIELD(l1_ratio),
      .min = 0,
      .max = 1},
+    {{"solver", "auto", "gram (all pairs of columns), or rows; auto: gram up to 2,000 columns, if it fits"},
+     QN_SETTING_CHOICE,
+     FIELD(solver),
+     .choices = "auto gram rows"},
     {{"no_intercept", "false", "without a constant term"}, QN_SETTING_BOOL, FIELD(no_intercept), .min = 0},
     {{"max_iterations", "10000", "sweeps over all columns"},
      QN_SETTING_INT64,
@@ -35,60 +40,56 @@ static const qn_setting settings[] = {
      .max = 1},
     {{0}, 0, 0, 0, 0, 0}};
 
-typedef struct descent {
-  const qn_gram *gram;
-  double l1, l2;
-  double *b, *product; // [n]; product = matrix b
-  double objective, gap;
-} descent;
-
 static qn_task task(const void *options) {
   (void)options;
   return QN_TASK_NUMBER;
 }
 
-static void sweep(descent *d) {
-  const int n = d->gram->n_columns;
+void qn_net_sweep(qn_net_descent *d) {
+  const int n = d->n;
 
   for (int j = 0; j < n; j++) {
-    const double square = d->gram->variance[j];
+    const double square = d->variance[j];
     if (square == 0) {
       continue;
     }
-    const double slope = d->gram->label[j] - d->product[j] + square * d->b[j];
+    const double slope = d->label[j] - d->product[j] + square * d->b[j];
     const double shrunk = copysign(fmax(fabs(slope) - d->l1, 0), slope);
     const double b = shrunk / (square + d->l2);
     if (b != d->b[j]) {
-      cblas_daxpy(n, b - d->b[j], d->gram->matrix + (int64_t)j * n, 1, d->product, 1);
+      cblas_daxpy(n, b - d->b[j], d->matrix + (int64_t)j * n, 1, d->product, 1);
       d->b[j] = b;
     }
   }
 }
 
-// The gap to the dual problem's value at the scaled residual, all per weight: as scikit-learn has it.
-static void measure(descent *d) {
-  const int n = d->gram->n_columns;
-  const double square = d->gram->label_square;
-  const double b_label = cblas_ddot(n, d->b, 1, d->gram->label, 1);
-  const double b_b = cblas_ddot(n, d->b, 1, d->b, 1);
-  const double residual = fmax(0, square - 2 * b_label + cblas_ddot(n, d->b, 1, d->product, 1));
-  const double one_norm = cblas_dasum(n, d->b, 1);
-  double steepest = 0;
+double qn_net_gap(const qn_net_point *p, double l1, double l2, double *objective) {
+  const double scale = p->steepest > l1 ? l1 / p->steepest : 1;
+  const double with_label = p->label_square - p->b_label; // residual times label
 
-  for (int j = 0; j < n; j++) {
-    steepest = fmax(steepest, fabs(d->gram->label[j] - d->product[j] - d->l2 * d->b[j]));
-  }
-  const double scale = steepest > d->l1 ? d->l1 / steepest : 1;
-  const double with_label = square - b_label; // residual times label
-  d->objective = 0.5 * residual + d->l1 * one_norm + 0.5 * d->l2 * b_b;
-  d->gap = 0.5 * residual * (1 + scale * scale) + d->l1 * one_norm - scale * with_label +
-           0.5 * d->l2 * (1 + scale * scale) * b_b;
+  *objective = 0.5 * p->residual + l1 * p->one_norm + 0.5 * l2 * p->square_norm;
+  return 0.5 * p->residual * (1 + scale * scale) + l1 * p->one_norm - scale * with_label +
+         0.5 * l2 * (1 + scale * scale) * p->square_norm;
 }
 
-static qn_status resume(qn_fit_state *fit, descent *d, int64_t *n_sweeps, qn_error *err) {
+void qn_net_measure(qn_net_descent *d) {
+  const int n = d->n;
+  qn_net_point point = {.label_square = d->label_square,
+                        .b_label = cblas_ddot(n, d->b, 1, d->label, 1),
+                        .one_norm = cblas_dasum(n, d->b, 1),
+                        .square_norm = cblas_ddot(n, d->b, 1, d->b, 1)};
+
+  point.residual = fmax(0, d->label_square - 2 * point.b_label + cblas_ddot(n, d->b, 1, d->product, 1));
+  for (int j = 0; j < n; j++) {
+    point.steepest = fmax(point.steepest, fabs(d->label[j] - d->product[j] - d->l2 * d->b[j]));
+  }
+  d->gap = qn_net_gap(&point, d->l1, d->l2, &d->objective);
+}
+
+static qn_status resume(qn_fit_state *fit, qn_net_descent *d, int64_t *n_sweeps, qn_error *err) {
   qn_status status = QN_OK;
   qn_arrays state = {0};
-  const int64_t n = d->gram->n_columns;
+  const int64_t n = d->n;
   const void *b = NULL;
   const void *product = NULL;
   int64_t step = 0;
@@ -107,12 +108,12 @@ done:
   return status;
 }
 
-static qn_status save(qn_fit_state *fit, const descent *d, int64_t step, qn_error *err) {
+static qn_status save(qn_fit_state *fit, const qn_net_descent *d, int64_t step, qn_error *err) {
   qn_status status = QN_OK;
   qn_arrays state = {0};
 
-  QN_TRY(qn_arrays_put(&state, "b", QN_FLOAT64, d->gram->n_columns, d->b, err));
-  QN_TRY(qn_arrays_put(&state, "product", QN_FLOAT64, d->gram->n_columns, d->product, err));
+  QN_TRY(qn_arrays_put(&state, "b", QN_FLOAT64, d->n, d->b, err));
+  QN_TRY(qn_arrays_put(&state, "product", QN_FLOAT64, d->n, d->product, err));
   QN_TRY(qn_fit_checkpoint(fit, step, &state, err));
 
 done:
@@ -120,22 +121,22 @@ done:
   return status;
 }
 
-static qn_status run_sweeps(qn_fit_state *fit, descent *d, qn_error *err) {
+static qn_status run_sweeps(qn_fit_state *fit, qn_net_descent *d, qn_error *err) {
   qn_status status = QN_OK;
   const qn_elastic_net_options *options = fit->options;
-  const double n = d->gram->n_columns;
-  const double enough = options->tolerance * d->gram->label_square;
+  const double n = d->n;
+  const double enough = options->tolerance * d->label_square;
   int64_t n_sweeps = 0;
 
   QN_TRY(resume(fit, d, &n_sweeps, err));
-  measure(d);
+  qn_net_measure(d);
   bool is_first = n_sweeps == 0;
   while (d->gap > enough && n_sweeps < options->max_iterations) {
     const int64_t until = n_sweeps + SWEEPS_PER_STEP;
     for (; n_sweeps < until && n_sweeps < options->max_iterations; n_sweeps++) {
-      sweep(d);
+      qn_net_sweep(d);
     }
-    measure(d);
+    qn_net_measure(d);
     const int64_t step = (n_sweeps + SWEEPS_PER_STEP - 1) / SWEEPS_PER_STEP;
     const double flops = 2 * n * n * SWEEPS_PER_STEP;
     QN_TRY(qn_fit_step(fit,
@@ -159,30 +160,67 @@ done:
   return status;
 }
 
-static qn_status fit_elastic_net(qn_fit_state *fit, qn_error *err) {
+static qn_status fit_by_gram(qn_fit_state *fit, qn_error *err) {
   qn_status status = QN_OK;
   const qn_elastic_net_options *options = fit->options;
   const int64_t n = fit->rows->n_columns;
   qn_gram gram = {0};
-  descent d = {.gram = &gram,
-               .l1 = options->alpha * options->l1_ratio,
-               .l2 = options->alpha * (1 - options->l1_ratio)};
+  double *room = NULL;
 
   QN_TRY(qn_gram_compute(fit, !options->no_intercept, true, &gram, err));
-  d.b = qn_memory_alloc(8 * n);
-  d.product = qn_memory_alloc(8 * n);
-  QN_REQUIRE(d.b && d.product, err, QN_ERR_MEMORY, "out of memory for %lld coefficients", (long long)n);
-  memset(d.b, 0, (size_t)n * 8);
-  memset(d.product, 0, (size_t)n * 8);
+  room = qn_memory_alloc(2 * 8 * n);
+  QN_REQUIRE(room, err, QN_ERR_MEMORY, "out of memory for %lld coefficients", (long long)n);
+  memset(room, 0, (size_t)n * 2 * 8);
+  qn_net_descent d = {.n = (int)n,
+                      .matrix = gram.matrix,
+                      .variance = gram.variance,
+                      .label = gram.label,
+                      .label_square = gram.label_square,
+                      .l1 = options->alpha * options->l1_ratio,
+                      .l2 = options->alpha * (1 - options->l1_ratio),
+                      .b = room,
+                      .product = room + n};
   QN_TRY(run_sweeps(fit, &d, err));
   const double intercept = gram.label_mean - cblas_ddot((blasint)n, gram.mean, 1, d.b, 1);
   QN_TRY(qn_arrays_put_matrix(&fit->model->arrays, "coefficients", QN_FLOAT64, 1, n, d.b, err));
   QN_TRY(qn_arrays_put(&fit->model->arrays, "intercept", QN_FLOAT64, 1, &intercept, err));
 
 done:
-  qn_memory_free(d.b);
-  qn_memory_free(d.product);
+  qn_memory_free(room);
   qn_gram_release(&gram);
+  return status;
+}
+
+qn_status qn_net_room(qn_fit_state *fit, int most, int *out, qn_error *err) {
+  qn_status status = QN_OK;
+  const int64_t budget = qn_memory_budget();
+  int64_t fitting = most;
+
+  if (budget > 0 && !fit->how->exact) { // half of what is left: a matrix, sums for it, and what BLAS needs
+    const double left = (double)(budget - qn_memory_used());
+    fitting = (int64_t)fmin(most, sqrt(fmax(0, left) / 2 / (3 * 8)));
+    QN_TRY(qn_comm_reduce_int64(fit->comm, QN_MIN, &fitting, 1, err));
+  }
+  *out = (int)fitting;
+
+done:
+  return status;
+}
+
+static qn_status fit_elastic_net(qn_fit_state *fit, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_elastic_net_options *options = fit->options;
+  int most = 0;
+
+  QN_TRY(qn_net_room(fit, MAX_GRAM_COLUMNS, &most, err));
+  const bool is_small = fit->rows->n_columns <= most;
+  if (options->solver == QN_NET_GRAM || (options->solver == QN_NET_AUTO && is_small)) {
+    QN_TRY(fit_by_gram(fit, err));
+  } else {
+    QN_TRY(qn_net_fit_by_rows(fit, err));
+  }
+
+done:
   return status;
 }
 

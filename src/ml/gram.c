@@ -41,7 +41,7 @@ qn_status qn_guess_means(qn_fit_state *fit, double *means, qn_error *err) {
   const qn_rows *rows = fit->rows;
   const int n = rows->n_columns;
   qn_lane_sum *sum = NULL;
-  double *room = qn_memory_alloc(8 * rows->block_rows * n);
+  double *room = qn_memory_alloc(rows->is_sparse ? 0 : 8 * rows->block_rows * n);
   const double *total = NULL;
 
   QN_REQUIRE(room, err, QN_ERR_MEMORY, "out of memory for a block of %lld rows", (long long)rows->block_rows);

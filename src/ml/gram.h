@@ -22,6 +22,11 @@ typedef struct qn_gram {
 qn_status qn_gram_compute(qn_fit_state *fit, bool is_centred, bool with_pairs, qn_gram *out, qn_error *err);
 void qn_gram_release(qn_gram *gram);
 
+/// Collective. matrix [n, n]: means of products of the columns [n], which ascend, each less its mean in
+/// `moments`. In memory there are three times as many values at most (many more in exact mode).
+qn_status qn_gram_of_some(qn_fit_state *fit, const qn_gram *moments, const int *columns, int n,
+                          double *matrix, qn_error *err);
+
 /// Collective. Weighted means of the columns over the first rows of every block: near enough to take them off
 /// before squares are summed. means [n_columns + 1], the last of the label (0 without one).
 qn_status qn_guess_means(qn_fit_state *fit, double *means, qn_error *err);

@@ -215,7 +215,8 @@ qn_status qn_linear_objective_new(qn_fit_state *fit, const qn_linear_problem *pr
                                .n_columns = (int)n,
                                .n = (n + problem->has_intercept) * n_outputs};
   QN_TRY(make_room(out, err));
-  const bool with_pairs = n <= MAX_PAIRED_COLUMNS && n * n * n_outputs <= MAX_FACTOR_VALUES;
+  const bool with_pairs =
+      n <= MAX_PAIRED_COLUMNS && n * n * n_outputs <= MAX_FACTOR_VALUES && !problem->by_variances;
   QN_TRY(qn_gram_compute(fit, problem->has_intercept, with_pairs, &out->gram, err));
   x = qn_memory_alloc(8 * out->n);
   QN_REQUIRE(x, err, QN_ERR_MEMORY, "out of memory for %lld coefficients", (long long)out->n);

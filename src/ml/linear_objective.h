@@ -36,6 +36,7 @@ typedef struct qn_linear_problem {
   bool has_intercept;
   double l2;
   int n_outputs;
+  bool by_variances; // no products of columns, though they be few
 } qn_linear_problem;
 
 /// Collective. One pass over the rows (or part of them), and for classes the weight of each. `start` [n]

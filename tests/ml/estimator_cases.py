@@ -36,6 +36,7 @@ CASES = {
     "linear": ("linear", NUMBERS, {"l2": 0.5}),
     "linear lbfgs": ("linear", NUMBERS, {"l2": 0.5, "solver": "lbfgs"}),
     "elastic_net": ("elastic_net", NUMBERS, {"alpha": 0.1, "l1_ratio": 0.7}),
+    "elastic_net rows": ("elastic_net", NUMBERS, {"alpha": 0.1, "solver": "rows", "tolerance": 1e-5}),
     "logistic": ("logistic", TWO, {}),
     "logistic softmax": ("logistic", FOUR, {"l2": 0.01}),
     "logistic mini_batch": ("logistic", FOUR, {"solver": "mini_batch", "max_iterations": 3, "batch_rows": 64}),

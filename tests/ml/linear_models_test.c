@@ -5,6 +5,7 @@
 // on from its checkpoint to the same model; bad input is told in words.
 #include <math.h>
 #include <unistd.h>
+#include "base/memory.h"
 #include "ml/fit_fixture.h"
 #include "ml/rows_memory.h"
 
@@ -149,6 +150,8 @@ static const fit_case cases[] = {
     {.estimator = "linear", .options = "solver=lbfgs l2=3", .has_weights = true},
     {.estimator = "elastic_net", .options = "alpha=0.1 l1_ratio=0.7", .has_weights = true},
     {.estimator = "elastic_net", .options = "alpha=0.3", .is_float32 = true},
+    {.estimator = "elastic_net", .options = "solver=rows alpha=0.1 l1_ratio=0.7", .has_weights = true},
+    {.estimator = "elastic_net", .options = "solver=rows alpha=0.3", .is_float32 = true},
     {.estimator = "logistic", .options = "l2=1e-3", .n_classes = 2, .has_weights = true},
     {.estimator = "logistic", .options = "l2=1e-3", .n_classes = 2, .is_float32 = true},
     {.estimator = "logistic", .options = "l2=1e-3", .n_classes = N_CLASSES, .has_weights = true},
@@ -279,13 +282,45 @@ static void of_columns_that_depend_on_each_other_the_shortest_solution_is_taken(
   release(&model);
 }
 
+// Both ways to an elastic net, and the one without any products of columns, which a budget forces that has no
+// room for them.
+static void an_elastic_net_is_the_same_without_the_gram_matrix(void) {
+  static const char *const penalties[] = {"alpha=0.5", "alpha=0.01", "alpha=0.1 l1_ratio=0.5",
+                                          "alpha=0.1 no_intercept=true"};
+  for (int i = 0; i < 8; i++) {
+    char options[128];
+    fit_case c = {
+        .estimator = "elastic_net", .options = options, .has_weights = true, .is_sparse = i % 2 == 1};
+    qn_model models[3] = {{0}, {0}, {0}};
+    for (int way = 0; way < 3; way++) {
+      snprintf(options, sizeof options, "%s tolerance=1e-11 max_iterations=100000 solver=%s",
+               penalties[i / 2], way == 0 ? "gram" : "rows");
+      qn_memory_set_budget(way == 2 ? qn_memory_used() + 500 : 0);
+      QN_CHECK_OK(fit_on(comm, &c, &models[way]));
+      qn_memory_set_budget(0);
+    }
+    check_equal(&models[0], &models[1], 1e-5);
+    check_equal(&models[0], &models[2], 1e-5);
+    for (int j = 0; j < N_COLUMNS; j++) {
+      QN_CHECK_INT(values_of(&models[0], "coefficients")[j] == 0,
+                   values_of(&models[1], "coefficients")[j] == 0);
+      QN_CHECK_INT(values_of(&models[0], "coefficients")[j] == 0,
+                   values_of(&models[2], "coefficients")[j] == 0);
+    }
+    for (int way = 0; way < 3; way++) {
+      release(&models[way]);
+    }
+  }
+}
+
 static void a_fit_goes_on_from_its_checkpoint(void) {
   static const fit_case long_ones[] = {
       {.estimator = "logistic", .options = "l2=1e-3", .n_classes = 2},
       {.estimator = "logistic", .options = "l2=1e-3", .n_classes = N_CLASSES},
       {.estimator = "logistic", .options = "solver=mini_batch max_iterations=7", .n_classes = N_CLASSES},
       {.estimator = "svm", .options = "l2=1e-3", .n_classes = N_CLASSES},
-      {.estimator = "elastic_net", .options = "alpha=1e-5 tolerance=0 max_iterations=90"}};
+      {.estimator = "elastic_net", .options = "alpha=1e-5 tolerance=0 max_iterations=90"},
+      {.estimator = "elastic_net", .options = "solver=rows alpha=1e-5 tolerance=0 max_iterations=900"}};
   char path[64];
   snprintf(path, sizeof path, "/tmp/quern_linear_test_%d.h5", (int)getppid());
   for (size_t i = 0; i < sizeof long_ones / sizeof *long_ones; i++) {
@@ -376,6 +411,7 @@ static void run_tests(void) {
   KIT_RUN(sparse_rows_make_the_same_models);
   KIT_RUN(gradients_vanish_at_the_end);
   KIT_RUN(of_columns_that_depend_on_each_other_the_shortest_solution_is_taken);
+  KIT_RUN(an_elastic_net_is_the_same_without_the_gram_matrix);
   KIT_RUN(a_fit_goes_on_from_its_checkpoint);
   KIT_RUN(the_likeliest_class_is_most_often_right);
   KIT_RUN(bad_input_is_told);

@@ -55,6 +55,33 @@ def ridge_and_lasso_reach_the_same_loss(folder):
     expect_close(b[0], peer.coef_, 1e-3, "coefficients of the elastic net")
 
 
+def lasso_of_many_sparse_columns_reaches_the_same_loss(folder):
+    from scipy import sparse
+    from sklearn.linear_model import ElasticNet, Lasso
+    random = np.random.default_rng(5)
+    n, d = 800, 20000
+    starts, columns = np.arange(0, 30 * n + 1, 30), np.minimum(random.zipf(1.3, 30 * n) - 1, d - 1)
+    x = sparse.csr_matrix((10 ** random.uniform(-1, 1, d)[columns] * random.uniform(0.5, 1, 30 * n), columns, starts), (n, d))
+    x.sum_duplicates()
+    y = 4 + x[:, ::7] @ (random.normal(size=(d + 6) // 7) / (1 + np.arange((d + 6) // 7))) + 0.1 * random.normal(size=n)
+    lines = (" ".join([repr(float(y[i])), *(f"{j + 1}:{float(v)!r}" for j, v in zip(x[i].indices, x[i].data))]) for i in range(n))
+    path = os.path.join(folder, "sparse.libsvm")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("\n".join(lines) + f"\n0 {d}:1e-300\n")
+    x, y = sparse.vstack([x, sparse.csr_matrix((1, d))]).tocsc(), np.append(y, 0)
+    for alpha, l1_ratio, peer in ((0.02, 1, Lasso(0.02, tol=1e-8, max_iter=100000)),
+                                  (0.002, 0.8, ElasticNet(0.002, l1_ratio=0.8, tol=1e-8, max_iter=100000))):
+        b, b0 = weights_of(train(folder, "elastic_net", path, label="label", features="sparse(features)", format="libsvm",
+                                 alpha=alpha, l1_ratio=l1_ratio))
+        peer.fit(x, y)
+
+        def loss(b, b0):
+            return np.mean((y - x @ b - b0) ** 2) / 2 + alpha * (l1_ratio * np.abs(b).sum() + (1 - l1_ratio) / 2 * b @ b)
+
+        expect_no_larger(loss(b[0], b0[0]), loss(peer.coef_, peer.intercept_), f"alpha {alpha}, many columns")
+        assert 0 < np.count_nonzero(b) < 1000, f"{np.count_nonzero(b)} of {d} coefficients are not 0"
+
+
 def softmax_loss(x, y, b, b0, l2):
     m = x @ b.T + b0
     m = np.column_stack([np.zeros(len(m)), m[:, 0]]) if m.shape[1] == 1 else m
@@ -206,7 +233,8 @@ def networks_read_digits_as_well(folder):
 if __name__ == "__main__":
     import warnings
     warnings.filterwarnings("ignore")
-    sys.exit(run_tests([ridge_and_lasso_reach_the_same_loss, logistic_regression_reaches_the_same_loss,
+    sys.exit(run_tests([ridge_and_lasso_reach_the_same_loss, lasso_of_many_sparse_columns_reaches_the_same_loss,
+                        logistic_regression_reaches_the_same_loss,
                         a_sparse_logistic_regression_learns_what_the_dense_one_does,
                         the_support_vector_machine_reaches_the_same_loss, naive_bayes_says_the_same, clusters_are_as_tight,
                         components_explain_as_much, neighbours_are_the_nearest, boosted_trees_are_as_good,
