@@ -50,11 +50,12 @@ typedef struct qn_metrics {
 
 /// Collective, runs. Judges the model on rows that have the label. Regression: rmse, mae, r2. Classes:
 /// accuracy, log_loss, auc (two classes), precision, recall, f1 (of the second class; macro averages with
-/// more). Clusters: inertia, silhouette (of a sample). pca: explained_variance. als: rmse, mae (explicit),
-/// and ndcg and recall at 10: of what is recommended (never a pair of the training data) among the rows.
-/// `confusion` (may be NULL) gets for classes a dataset "label, prediction, n int64". A model that was
-/// trained with weights is judged with those that the rows have in the same column (as by scikit-learn's
-/// sample_weight; the confusion counts rows, silhouette, ndcg and recall know no weights).
+/// more). Clusters: inertia (of mixtures log_likelihood instead: the mean of the logarithm of a row's
+/// density), silhouette (of a sample). pca, svd: explained_variance. als: rmse, mae (explicit), and ndcg and
+/// recall at 10: of what is recommended (never a pair of the training data) among the rows. `confusion` (may
+/// be NULL) gets for classes a dataset "label, prediction, n int64". A model that was trained with weights is
+/// judged with those that the rows have in the same column (as by scikit-learn's sample_weight; the confusion
+/// counts rows, silhouette, ndcg and recall know no weights).
 QN_API qn_status qn_evaluate(qn_dataset *data, qn_model *model, qn_metrics *out, qn_dataset **confusion);
 /// The same with the weights of another column; NULL: each row counts 1.
 QN_API qn_status qn_evaluate_weighted(qn_dataset *data, qn_model *model, const char *weight, qn_metrics *out,
@@ -78,11 +79,15 @@ typedef struct qn_search_options {
                     // both ends are positive), drawn with the training's seed
   int folds;        // 5; 1: one split of a fifth
   const char
-      *metric; // default: rmse for numbers, log_loss for classes where there are probabilities, else accuracy
+      *metric; // default: rmse for numbers, log_loss for classes where there are probabilities, else
+               // accuracy; kmeans: silhouette, mixture: log_likelihood, pca and svd: explained_variance,
+               // als: rmse, or ndcg if implicit. Lower is better of rmse, mae, log_loss and inertia
 } qn_search_options;
 /// Collective, runs. Cross-validates every candidate, several side by side on groups of ranks that each hold
 /// all the rows, where memory allows; then fits the best on all rows. `results` (may be NULL) gets a dataset
-/// "candidate int64, options utf8, mean float64, stddev float64, seconds float64", best first.
+/// "candidate int64, options utf8, mean float64, stddev float64, seconds float64", best first; without a
+/// number, and last, are candidates that have none on some fold (the silhouette of a single cluster). Errors:
+/// QN_ERR_ARG, before anything is tried, where the estimator has no such metric.
 QN_API qn_model *qn_search(qn_dataset *data, const char *estimator, const struct qn_training *how,
                            const qn_search_options *options, qn_dataset **results);
 /// Collective, runs. Mean and standard deviation over the folds of every metric: "<name>" and

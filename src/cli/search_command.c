@@ -24,7 +24,10 @@ static const qn_option search_options[] = {
      .argument = "N",
      .fallback = "5",
      .help = "parts of the cross-validation; 1: one split"},
-    {.name = "metric", .argument = "NAME", .help = "what is best (default: rmse, log_loss or accuracy)"},
+    {.name = "metric",
+     .argument = "NAME",
+     .help = "what is best (default: rmse, log_loss or accuracy; silhouette, log_likelihood of mixtures, "
+             "explained_variance of components, ndcg of implicit ratings)"},
     {.name = "results", .argument = "PATH", .help = "write all candidates there"},
     {.name = NULL},
 };
@@ -62,7 +65,7 @@ static void search(qn_job *job, const char *estimator) {
 static int print_usage(bool is_help) {
   FILE *out = is_help ? stdout : stderr;
 
-  fprintf(out, "usage: mpirun -n RANKS quern search ESTIMATOR --data PATH --label COLUMN --grid TEXT "
+  fprintf(out, "usage: mpirun -n RANKS quern search ESTIMATOR --data PATH [--label COLUMN] --grid TEXT "
                "[OPTION...]\n"
                "Tries options, and writes the best model.\n\nEstimators:\n");
   quern_print_estimators(out);

@@ -28,6 +28,15 @@ qn_status qn_metrics_of_confusion(const double *entries, int64_t n_entries, int 
 /// absolute values of errors; `spread` is that of squares of labels less their mean.
 void qn_metrics_of_numbers(double weight, double squares, double absolute, double spread, qn_metrics *out);
 
+/// What the outputs of a row say of its cluster: which, and the squared distance from its centre; a mixture's
+/// row is of its likeliest part, and has no distance (NaN).
+double qn_cluster_of(const qn_model *model, const double *outputs, double *squared);
+/// Squares of a row x [n_columns] less the model's mean, and of its part along the components.
+void qn_component_squares(const qn_model *model, int n_columns, const double *x, const double *outputs,
+                          double *whole, double *part);
+/// Of how many rows at most the silhouette is taken.
+int64_t qn_silhouette_rows(int n_columns);
+
 /// In place of one of that name, or behind the others; ignored when there is no room.
 bool qn_metrics_add(qn_metrics *metrics, const char *name, double value);
 

@@ -21,6 +21,44 @@ qn_row_score qn_score_classes(const double *outputs, int n_classes, bool has_mar
   return (qn_row_score){.prediction = best, .loss = loss, .score = outputs[n_classes > 1]};
 }
 
+double qn_cluster_of(const qn_model *model, const double *outputs, double *squared) {
+  const int n_outputs = qn_model_n_outputs(model);
+  int best = 0;
+
+  if (model->estimator->task(model->options) == QN_TASK_CLUSTER) {
+    *squared = outputs[1] * outputs[1];
+    return outputs[0];
+  }
+  for (int k = 1; k < n_outputs; k++) {
+    best = outputs[k] > outputs[best] ? k : best;
+  }
+  *squared = NAN;
+  return best;
+}
+
+void qn_component_squares(const qn_model *model, int n_columns, const double *x, const double *outputs,
+                          double *whole, double *part) {
+  const int n_outputs = qn_model_n_outputs(model);
+  const qn_array *mean = qn_arrays_find(&model->arrays, "mean");
+  const qn_array *scale = qn_arrays_find(&model->arrays, "scales");
+
+  *whole = 0;
+  *part = 0;
+  for (int c = 0; c < n_columns; c++) {
+    const double value = x[c] - (mean == NULL ? 0 : ((const double *)mean->data)[c]);
+    *whole += value * value;
+  }
+  for (int k = 0; k < n_outputs; k++) {
+    const double value = outputs[k] / (scale == NULL ? 1 : ((const double *)scale->data)[k]);
+    *part += value * value;
+  }
+}
+
+int64_t qn_silhouette_rows(int n_columns) { // each is compared with each
+  enum { MOST_ROWS = 2000, MOST_VALUES = 1 << 24 };
+  return MOST_VALUES / n_columns < MOST_ROWS ? MOST_VALUES / n_columns : MOST_ROWS;
+}
+
 // Weights of the rows of a class: by label, by prediction, and by both alike.
 typedef struct class_counts {
   double labelled, predicted, right;

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "exec/job_state.h"
 #include "ml/metrics.h"
+#include "ml/mixture.h"
 
 // What the callback of a plan needs.
 typedef struct row_judge {
@@ -333,42 +334,6 @@ done:
 // --- Clusters
 // --------------------------------------------------------------------------------------------------------
 
-// The cluster, and the squared distance where there is one. A mixture's row is of its likeliest part.
-static double cluster_of(const qn_model *model, const double *outputs, double *squared) {
-  const int n_outputs = qn_model_n_outputs(model);
-  int best = 0;
-
-  if (model->estimator->task(model->options) == QN_TASK_CLUSTER) {
-    *squared = outputs[1] * outputs[1];
-    return outputs[0];
-  }
-  for (int k = 1; k < n_outputs; k++) {
-    best = outputs[k] > outputs[best] ? k : best;
-  }
-  *squared = NAN;
-  return best;
-}
-
-static qn_status append_clusters(row_judge *judge, const qn_batch *in, qn_appender *out, qn_error *err) {
-  qn_status status = QN_OK;
-  const int n_outputs = qn_model_n_outputs(judge->model);
-  const double *outputs = (const double *)judge->outputs.data;
-
-  for (int64_t row = 0; row < qn_batch_n_rows(in); row++) {
-    if (!judge->is_bad[row]) {
-      double squared = 0;
-      double weight = 0;
-      QN_TRY(weigh(judge, in, row, &weight, err));
-      cluster_of(judge->model, outputs + row * n_outputs, &squared);
-      qn_append_float64(out, weight * squared);
-      qn_append_float64(out, weight);
-    }
-  }
-
-done:
-  return status;
-}
-
 static qn_status features_of(row_judge *judge, const qn_batch *in, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n_values = qn_batch_n_rows(in) * qn_features_n_columns(judge->model->features);
@@ -376,6 +341,54 @@ static qn_status features_of(row_judge *judge, const qn_batch *in, qn_error *err
   judge->numbers.size = 0;
   QN_TRY(qn_buffer_reserve(&judge->numbers, n_values * (int64_t)sizeof(double), err));
   QN_TRY(qn_features_dense(judge->model->features, in, (double *)judge->numbers.data, judge->is_bad, err));
+
+done:
+  return status;
+}
+
+// Logarithms of the densities of a mixture's rows, into the labels; else they are NaN.
+static qn_status take_densities(row_judge *judge, const qn_batch *in, qn_error *err) {
+  qn_status status = QN_OK;
+  const qn_model *model = judge->model;
+  const int64_t n_rows = qn_batch_n_rows(in);
+
+  judge->labels.size = 0;
+  QN_TRY(qn_buffer_reserve(&judge->labels, n_rows * (int64_t)sizeof(double), err));
+  double *densities = (double *)judge->labels.data;
+  if (model->estimator->task(model->options) == QN_TASK_MIXTURE && n_rows > 0) {
+    QN_TRY(features_of(judge, in, err));
+    const qn_row_block block = {.n_rows = n_rows,
+                                .n_columns = qn_features_n_columns(model->features),
+                                .x = (const double *)judge->numbers.data};
+    QN_TRY(qn_mixture_log_densities(model, &block, densities, err));
+  } else {
+    for (int64_t row = 0; row < n_rows; row++) {
+      densities[row] = NAN;
+    }
+  }
+
+done:
+  return status;
+}
+
+static qn_status append_clusters(row_judge *judge, const qn_batch *in, qn_appender *out, qn_error *err) {
+  qn_status status = QN_OK;
+  const int n_outputs = qn_model_n_outputs(judge->model);
+  const double *outputs = (const double *)judge->outputs.data;
+
+  QN_TRY(take_densities(judge, in, err));
+  const double *densities = (const double *)judge->labels.data;
+  for (int64_t row = 0; row < qn_batch_n_rows(in); row++) {
+    if (!judge->is_bad[row]) {
+      double squared = 0;
+      double weight = 0;
+      QN_TRY(weigh(judge, in, row, &weight, err));
+      qn_cluster_of(judge->model, outputs + row * n_outputs, &squared);
+      qn_append_float64(out, weight * squared);
+      qn_append_float64(out, weight);
+      qn_append_float64(out, weight * densities[row]);
+    }
+  }
 
 done:
   return status;
@@ -393,7 +406,7 @@ static qn_status append_sample(row_judge *judge, const qn_batch *in, qn_appender
   for (int64_t row = 0; row < qn_batch_n_rows(in); row++) {
     if (!judge->is_bad[row]) {
       double squared = 0;
-      qn_append_float64(out, cluster_of(judge->model, outputs + row * n_outputs, &squared));
+      qn_append_float64(out, qn_cluster_of(judge->model, outputs + row * n_outputs, &squared));
       qn_append_text(out, (const char *)(numbers + row * n_columns), (int64_t)sizeof *numbers * n_columns);
     }
   }
@@ -423,7 +436,7 @@ done:
   return status;
 }
 
-enum { SAMPLE_ROWS = 2000, SAMPLE_SEED = 20250101, SAMPLE_VALUES = 1 << 24 };
+enum { SAMPLE_SEED = 20250101 };
 
 // All rows, or as many as are compared with each other in reasonable time. The same on any number of ranks.
 static qn_status add_silhouette(qn_dataset *data, row_judge *judge, double n_rows, qn_metrics *out) {
@@ -433,10 +446,10 @@ static qn_status add_silhouette(qn_dataset *data, row_judge *judge, double n_row
   double silhouette = NAN;
   qn_job *job = judge->model->job;
   const int n_columns = qn_features_n_columns(judge->model->features);
-  const int most = SAMPLE_VALUES / n_columns < SAMPLE_ROWS ? SAMPLE_VALUES / n_columns : SAMPLE_ROWS;
+  const int64_t most = qn_silhouette_rows(n_columns);
 
-  if (n_rows > most) { // somewhat fewer, so that seldom a row too many is cut off
-    data = qn_limit(qn_sample(data, 0.95 * most / n_rows, SAMPLE_SEED), most);
+  if (n_rows > (double)most) { // somewhat fewer, so that seldom a row too many is cut off
+    data = qn_limit(qn_sample(data, 0.95 * (double)most / n_rows, SAMPLE_SEED), most);
   }
   judge->append = append_sample;
   QN_TRY(qn_collect(judged(data, judge, NULL, "cluster float64, row binary"), &batch));
@@ -465,12 +478,16 @@ qn_status qn_evaluate_clusters(qn_dataset *data, qn_model *model, const char *we
   row_judge judge = {.model = model, .append = append_clusters, .weight = weight};
   qn_buffer sums = {0};
 
-  qn_dataset *rows = judged(data, &judge, NULL, "squared float64, weight float64");
-  QN_TRY(qn_collect_numbers(qn_reduce(rows, NULL, "count(*), sum(squared), sum(weight)"), &sums));
+  qn_dataset *rows = judged(data, &judge, NULL, "squared float64, weight float64, density float64");
+  QN_TRY(
+      qn_collect_numbers(qn_reduce(rows, NULL, "count(*), sum(squared), sum(weight), sum(density)"), &sums));
   const double *s = (const double *)sums.data;
   QN_TRY(require_rows(model->job, s[0], s[2]));
   if (!isnan(s[1])) {
     qn_metrics_add(out, "inertia", s[1]);
+  }
+  if (!isnan(s[3])) {
+    qn_metrics_add(out, "log_likelihood", s[3] / s[2]);
   }
   QN_TRY(add_silhouette(data, &judge, s[0], out));
   qn_metrics_add(out, "rows", s[0]);
@@ -484,33 +501,22 @@ done:
 // --- Components
 // --------------------------------------------------------------------------------------------------------
 
-// Squares of a row less the model's mean, and of its part along the components.
 static qn_status append_components(row_judge *judge, const qn_batch *in, qn_appender *out, qn_error *err) {
   qn_status status = QN_OK;
   const qn_model *model = judge->model;
   const int n_columns = qn_features_n_columns(model->features);
   const int n_outputs = qn_model_n_outputs(model);
   const double *outputs = (const double *)judge->outputs.data;
-  const qn_array *mean = qn_arrays_find(&model->arrays, "mean");
-  const qn_array *scale = qn_arrays_find(&model->arrays, "scales");
 
   QN_TRY(features_of(judge, in, err));
   const double *numbers = (const double *)judge->numbers.data;
   for (int64_t row = 0; row < qn_batch_n_rows(in); row++) {
     double whole = 0;
     double part = 0;
-    for (int c = 0; c < n_columns; c++) {
-      const double value =
-          numbers[row * n_columns + c] - (mean == NULL ? 0 : ((const double *)mean->data)[c]);
-      whole += value * value;
-    }
-    for (int k = 0; k < n_outputs; k++) {
-      const double value =
-          outputs[row * n_outputs + k] / (scale == NULL ? 1 : ((const double *)scale->data)[k]);
-      part += value * value;
-    }
     double weight = 0;
     if (!judge->is_bad[row]) {
+      qn_component_squares(model, n_columns, numbers + row * n_columns, outputs + row * n_outputs, &whole,
+                           &part);
       QN_TRY(weigh(judge, in, row, &weight, err));
       qn_append_float64(out, weight * whole);
       qn_append_float64(out, weight * part);

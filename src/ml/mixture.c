@@ -229,7 +229,9 @@ done:
   return status;
 }
 
-static qn_status predict(const qn_model *model, const qn_row_block *block, double *outputs, qn_error *err) {
+// The parts of a model, for as many rows as the block has.
+static qn_status open_model(const qn_model *model, const qn_row_block *block, qn_mixture *mixture,
+                            qn_error *err) {
   qn_status status = QN_OK;
   const qn_mixture_options *options = model->options;
   const int n_columns = block->n_columns;
@@ -237,7 +239,6 @@ static qn_status predict(const qn_model *model, const qn_row_block *block, doubl
   const int64_t shape[2] = {-1, n_columns};
   const void *means = NULL;
   double *origin = NULL;
-  qn_mixture mixture = {0};
 
   QN_TRY(qn_arrays_get(&model->arrays, "means", QN_FLOAT64, 2, shape, &means, err));
   const int64_t k = array->dims[0];
@@ -245,15 +246,42 @@ static qn_status predict(const qn_model *model, const qn_row_block *block, doubl
   for (int64_t i = 0; i < k * n_columns; i++) {
     origin[i % n_columns] += ((const double *)means)[i] / (double)k;
   }
-  QN_TRY(qn_mixture_init(&mixture, k, n_columns, options->covariance == QN_COVARIANCE_FULL, block->n_rows,
+  QN_TRY(qn_mixture_init(mixture, k, n_columns, options->covariance == QN_COVARIANCE_FULL, block->n_rows,
                          origin, err));
-  QN_TRY(get(&model->arrays, &mixture, err));
-  QN_TRY(qn_mixture_prepare(&mixture, err));
-  qn_mixture_logs(&mixture, block->n_rows, block->x, outputs);
-  qn_mixture_normalise(block->n_rows, k, NULL, outputs);
+  QN_TRY(get(&model->arrays, mixture, err));
+  QN_TRY(qn_mixture_prepare(mixture, err));
 done:
   qn_memory_free(origin);
+  return status;
+}
+
+static qn_status predict(const qn_model *model, const qn_row_block *block, double *outputs, qn_error *err) {
+  qn_status status = QN_OK;
+  qn_mixture mixture = {0};
+
+  QN_TRY(open_model(model, block, &mixture, err));
+  qn_mixture_logs(&mixture, block->n_rows, block->x, outputs);
+  qn_mixture_normalise(block->n_rows, mixture.k, NULL, outputs);
+done:
   qn_mixture_release(&mixture);
+  return status;
+}
+
+qn_status qn_mixture_log_densities(const qn_model *model, const qn_row_block *block, double *out,
+                                   qn_error *err) {
+  qn_status status = QN_OK;
+  qn_mixture mixture = {0};
+  double *logs = NULL;
+
+  QN_TRY(open_model(model, block, &mixture, err));
+  QN_TRY(qn_doubles_new(block->n_rows, mixture.k, &logs, err));
+  qn_mixture_logs(&mixture, block->n_rows, block->x, logs);
+  for (int64_t row = 0; row < block->n_rows; row++) {
+    out[row] = qn_mixture_normalise(1, mixture.k, NULL, logs + row * mixture.k);
+  }
+done:
+  qn_mixture_release(&mixture);
+  qn_memory_free(logs);
   return status;
 }
 

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <quern/status.h>
+#include "ml/model_state.h"
+#include "ml/rows.h"
 
 typedef struct qn_mixture {
   int64_t k;
@@ -33,6 +35,10 @@ void qn_mixture_logs(qn_mixture *mixture, int64_t n_rows, const double *x, doubl
 /// Local. In place: probabilities of the components. Returns the sum over rows of the logarithm of their
 /// densities, each times its weight (NULL: 1).
 double qn_mixture_normalise(int64_t n_rows, int64_t k, const double *w, double *logs);
+
+/// Local. Logarithms of the densities of rows [n_rows] under a fitted model.
+qn_status qn_mixture_log_densities(const qn_model *model, const qn_row_block *block, double *out,
+                                   qn_error *err);
 
 /// How many numbers a step sums: for each component weight, first and second moments; and the logarithms.
 int64_t qn_mixture_sums(const qn_mixture *mixture);

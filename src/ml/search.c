@@ -45,6 +45,12 @@ done:
   return status;
 }
 
+static int by_task(const void *left, const void *right) {
+  const int64_t a = ((const qn_trial *)left)->task;
+  const int64_t b = ((const qn_trial *)right)->task;
+  return (a > b) - (a < b);
+}
+
 static qn_status run_trials(qn_trials *trials, qn_error *err) {
   qn_status status = QN_OK;
   bool is_done = false;
@@ -52,6 +58,9 @@ static qn_status run_trials(qn_trials *trials, qn_error *err) {
   QN_TRY(qn_trials_run_groups(trials, &is_done, err));
   for (int64_t t = 0; t < trials->candidates.n * trials->folds && !is_done; t++) {
     QN_TRY(try_from_dataset(trials, t, err));
+  }
+  if (trials->done.size > 0) { // groups finish in any order, and sums are of floating point
+    qsort(trials->done.data, (size_t)trials->done.size / sizeof(qn_trial), sizeof(qn_trial), by_task);
   }
 
 done:
@@ -96,9 +105,13 @@ static void sum_up(const qn_trials *trials, int64_t candidate, const char *metri
   out->stddev = sqrt(squares / trials->folds);
 }
 
+// Best first; candidates without a number on some fold (the silhouette of one cluster) last.
 static int compare_results(const void *a, const void *b) {
   const candidate_result *x = a;
   const candidate_result *y = b;
+  if (isnan(x->mean) != isnan(y->mean)) {
+    return isnan(x->mean) ? 1 : -1;
+  }
   const int higher = (x->mean > y->mean) - (x->mean < y->mean);
 
   if (higher != 0) {
@@ -107,30 +120,36 @@ static int compare_results(const void *a, const void *b) {
   return (x->candidate > y->candidate) - (x->candidate < y->candidate);
 }
 
-static bool is_better_lower(const char *metric) {
-  return strcmp(metric, "rmse") == 0 || strcmp(metric, "mae") == 0 || strcmp(metric, "log_loss") == 0 ||
-         strcmp(metric, "inertia") == 0;
+static bool some_trial_has(const qn_trials *trials, const char *metric) {
+  bool is_there = false;
+
+  for (int64_t i = 0; i < n_trials(trials) && !is_there; i++) {
+    is_there = !isnan(qn_metric(&trial_at(trials, i)->metrics, metric));
+  }
+  return is_there;
 }
 
-// The metric asked for, which must be there, or the first that fits.
+// The metric asked for, which some trial must have, or the usual one.
 static qn_status choose_metric(const qn_trials *trials, const char *wanted, const char **out, qn_error *err) {
-  static const char *const usual[] = {"rmse", "log_loss", "accuracy", "silhouette", "explained_variance"};
   const qn_metrics *metrics = &trial_at(trials, 0)->metrics;
+  const char *metric = wanted == NULL ? qn_search_metric_usual(trials) : wanted;
   char names[512] = "";
 
-  for (int i = 0; wanted == NULL && i < 5; i++) {
-    wanted = isnan(qn_metric(metrics, usual[i])) ? NULL : usual[i];
+  if (metric != NULL && some_trial_has(trials, metric)) {
+    *out = metric;
+    return QN_OK;
   }
   for (int i = 0; i < metrics->n; i++) {
-    if (wanted != NULL && strcmp(metrics->values[i].name, wanted) == 0) {
-      *out = wanted;
-      return QN_OK;
-    }
     const size_t used = strlen(names);
     snprintf(names + used, sizeof names - used, "%s%s", i == 0 ? "" : ", ", metrics->values[i].name);
   }
-  return qn_fail(err, QN_ERR_ARG, "search: there is no metric '%s' of %s; there are: %s",
-                 wanted == NULL ? "" : wanted, trials->estimator->name, names);
+  return wanted == NULL
+             ? qn_fail(err, QN_ERR_VALUE,
+                       "search: no fold of any candidate of %s gives a number to go by; there is: %s",
+                       trials->estimator->name, names)
+             : qn_fail(err, QN_ERR_VALUE,
+                       "search: no fold of any candidate of %s has the metric '%s'; there is: %s",
+                       trials->estimator->name, wanted, names);
 }
 
 static qn_status rank_candidates(const qn_trials *trials, const char *metric, candidate_result *results,
@@ -138,16 +157,25 @@ static qn_status rank_candidates(const qn_trials *trials, const char *metric, ca
   qn_status status = QN_OK;
 
   for (int64_t c = 0; c < trials->candidates.n; c++) {
-    results[c] = (candidate_result){.candidate = c, .is_better_lower = is_better_lower(metric)};
+    results[c] = (candidate_result){.candidate = c, .is_better_lower = qn_search_metric_is_lower(metric)};
     sum_up(trials, c, metric, &results[c]);
-    QN_REQUIRE(!isnan(results[c].mean), err, QN_ERR_VALUE,
-               "search: the %s of candidate '%s' is no number on one of the folds: too few rows of a class?",
-               metric, trials->candidates.texts[c]);
   }
   qsort(results, (size_t)trials->candidates.n, sizeof *results, compare_results);
+  QN_REQUIRE(!isnan(results[0].mean), err, QN_ERR_VALUE,
+             "search: the %s of candidate '%s', as of all others, is no number on one of the folds: too few "
+             "rows of a class, or a single cluster?",
+             metric, trials->candidates.texts[results[0].candidate]);
 
 done:
   return status;
+}
+
+static void append_number(qn_appender *appender, double value) {
+  if (isnan(value)) {
+    qn_append_null(appender);
+  } else {
+    qn_append_float64(appender, value);
+  }
 }
 
 // The table of candidates, its rows on rank 0.
@@ -166,8 +194,8 @@ static qn_status make_results(const qn_trials *trials, const candidate_result *r
     const char *options = trials->candidates.texts[results[i].candidate];
     qn_append_int64(appender, results[i].candidate);
     qn_append_text(appender, options, (int64_t)strlen(options));
-    qn_append_float64(appender, results[i].mean);
-    qn_append_float64(appender, results[i].stddev);
+    append_number(appender, results[i].mean);
+    append_number(appender, results[i].stddev);
     qn_append_float64(appender, results[i].seconds);
   }
   QN_TRY(qn_appender_finish(appender, &batch, err));
@@ -176,7 +204,8 @@ static qn_status make_results(const qn_trials *trials, const candidate_result *r
   if (rows != NULL) { // the same search takes other seconds each time: the rows must not tell
     rows->ctx_hash = qn_hash_bytes(text, (int64_t)strlen(text), (uint64_t)trials->candidates.n);
   }
-  *out = qn_sort(rows, results[0].is_better_lower ? "mean, candidate" : "mean desc, candidate");
+  *out = qn_sort(rows, results[0].is_better_lower ? "mean nulls last, candidate"
+                                                  : "mean desc nulls last, candidate");
 
 done:
   qn_batch_free(batch);
@@ -195,17 +224,20 @@ static qn_status check_folds(int folds, qn_error *err) {
 }
 
 // A trial run from the arguments of the public functions. NULL data or a job that has failed: that status.
-static qn_status start(qn_dataset *data, const char *estimator, const qn_training *how, const char *grid,
-                       int64_t n_random, int folds, qn_trials *out, qn_error *err) {
+static qn_status start(qn_dataset *data, const char *estimator, const qn_training *how,
+                       const qn_search_options *options, qn_trials *out, qn_error *err) {
   qn_status status = QN_OK;
 
   out->data = data;
-  out->folds = folds;
+  out->folds = options->folds;
   out->how = how;
-  QN_TRY(check_folds(folds, err));
+  QN_TRY(check_folds(out->folds, err));
   QN_TRY(qn_estimator_require(estimator, &out->estimator, err));
-  QN_TRY(qn_candidates_make(out->estimator, grid, n_random, how->seed, &data->plan->job->arena,
-                            &out->candidates, err));
+  QN_TRY(qn_candidates_make(out->estimator, options->grid, options->n_random, how->seed,
+                            &data->plan->job->arena, &out->candidates, err));
+  if (options->metric != NULL) {
+    QN_TRY(qn_search_metric_check(out, options->metric, err));
+  }
   QN_TRY(run_trials(out, err));
 
 done:
@@ -247,8 +279,9 @@ QN_API qn_model *qn_search(qn_dataset *data, const char *estimator, const qn_tra
   }
   how = how == NULL ? &none : how;
   qn_action_begin(data->plan->job, QN_ACTION_SEARCH, data, estimator);
-  qn_status status = start(data, estimator, how, options->grid, options->n_random,
-                           options->folds == 0 ? 5 : options->folds, &trials, &err);
+  qn_search_options wanted = *options;
+  wanted.folds = wanted.folds == 0 ? 5 : wanted.folds;
+  qn_status status = start(data, estimator, how, &wanted, &trials, &err);
   if (status == QN_OK) {
     status = search(&trials, options->metric, &best, &metric, results, &err);
   }
@@ -281,7 +314,8 @@ QN_API qn_status qn_cross_validate(qn_dataset *data, const char *estimator, cons
   }
   how = how == NULL ? &none : how;
   qn_action_begin(data->plan->job, QN_ACTION_EVALUATE, data, estimator);
-  qn_status status = start(data, estimator, how, options, 0, folds, &trials, &err);
+  const qn_search_options wanted = {.grid = options, .folds = folds};
+  qn_status status = start(data, estimator, how, &wanted, &trials, &err);
   for (int i = 0; status == QN_OK && i < trial_at(&trials, 0)->metrics.n; i++) {
     char name[64];
     candidate_result result = {0};

@@ -44,6 +44,13 @@ void qn_trials_fold(const qn_trials *trials, int fold, qn_dataset **train, qn_da
 /// In which of n_parts a row is; depends on its number alone.
 int qn_fold_of_row(int64_t row, int n_parts, uint64_t seed);
 
+/// Local. Is there a metric of that name for what the candidates make, and which is better: lower, or higher?
+/// Errors: QN_ERR_ARG with those there are. Whether a fold gives a number is another question.
+qn_status qn_search_metric_check(const qn_trials *trials, const char *name, qn_error *err);
+bool qn_search_metric_is_lower(const char *name);
+/// Local. The one that is taken when none is asked for: the first usual one that some trial has; NULL: none.
+const char *qn_search_metric_usual(const qn_trials *trials);
+
 /// Collective, runs. Tasks side by side, on groups of ranks that each hold all the rows. Where feature steps
 /// are fitted on the data, fold by fold, as each has its own numbers. *is_done is false, and nothing was
 /// tried, where that cannot be: too little memory, or an estimator that reads its rows itself.

@@ -22,7 +22,7 @@ enum { JUDGED_ROWS = 1024 };
 typedef struct all_rows {
   int64_t n;
   int n_columns;
-  qn_buffer x, y, w; // float64; w empty: all 1
+  qn_buffer x, y, w; // float64; y empty: no label, w empty: all 1
 } all_rows;
 
 typedef struct group_search {
@@ -57,7 +57,8 @@ done:
   return status;
 }
 
-static qn_status gather_rows(qn_comm *comm, const qn_rows *rows, all_rows *out, qn_error *err) {
+static qn_status gather_rows(qn_comm *comm, const qn_rows *rows, bool has_label, all_rows *out,
+                             qn_error *err) {
   qn_status status = QN_OK;
   qn_buffer wide = {0};
   const double *x = rows->x;
@@ -71,7 +72,9 @@ static qn_status gather_rows(qn_comm *comm, const qn_rows *rows, all_rows *out, 
     x = to;
   }
   QN_TRY(gather_part(comm, x, rows->n_local * rows->n_columns, &out->x, err));
-  QN_TRY(gather_part(comm, rows->y, rows->n_local, &out->y, err));
+  if (has_label) {
+    QN_TRY(gather_part(comm, rows->y, rows->n_local, &out->y, err));
+  }
   if (rows->w != NULL || rows->total_weight != (double)rows->n_total) {
     QN_TRY(gather_part(comm, rows->w, rows->w == NULL ? 0 : rows->n_local, &out->w, err));
   }
@@ -133,14 +136,15 @@ static qn_status choose_fold(group_search *search, qn_comm *comm, int fold, qn_e
   const all_rows *all = &search->rows;
   const uint64_t seed = search->trials->how->seed;
   const bool has_weights = all->w.size > 0;
+  const bool has_label = all->y.size > 0;
   int64_t n_train = 0;
 
   search->n_test = 0;
   double *x = qn_memory_alloc(all->x.size);
-  double *y = qn_memory_alloc(all->y.size);
+  double *y = has_label ? qn_memory_alloc(all->y.size) : NULL;
   double *w = has_weights ? qn_memory_alloc(all->w.size) : NULL;
-  QN_REQUIRE(x != NULL && y != NULL && (w != NULL || !has_weights) && search->test != NULL, err,
-             QN_ERR_MEMORY, "no memory for a fold of %lld rows", (long long)all->n);
+  QN_REQUIRE(x != NULL && (y != NULL || !has_label) && (w != NULL || !has_weights) && search->test != NULL,
+             err, QN_ERR_MEMORY, "no memory for a fold of %lld rows", (long long)all->n);
   for (int64_t row = 0; row < all->n; row++) {
     if (qn_fold_of_row(row, search->n_parts, seed) == fold) {
       search->test[search->n_test++] = row;
@@ -179,9 +183,10 @@ static qn_status judge_share(const group_search *search, qn_comm *comm, const qn
                              qn_buffer *kept, qn_error *err) {
   qn_status status = QN_OK;
   const int n_columns = search->rows.n_columns;
-  const int n_outputs = model->classes.n > 0 ? model->classes.n : 1;
+  const int n_outputs = qn_model_n_outputs(model);
   const bool is_apart = search->left_out.x.data != NULL;
   const all_rows *rows = is_apart ? &search->left_out : &search->rows;
+  const bool has_label = rows->y.size > 0;
   const int64_t first = search->n_test * qn_comm_rank(comm) / qn_comm_size(comm);
   const int64_t end = search->n_test * (qn_comm_rank(comm) + 1) / qn_comm_size(comm);
   double *x = qn_memory_alloc((int64_t)sizeof *x * JUDGED_ROWS * n_columns);
@@ -192,9 +197,11 @@ static qn_status judge_share(const group_search *search, qn_comm *comm, const qn
   QN_REQUIRE(x != NULL && y != NULL && w != NULL && outputs != NULL, err, QN_ERR_MEMORY,
              "no memory to judge a candidate");
   for (int64_t at = first; at < end;) {
-    qn_row_block block = {.n_columns = n_columns, .x = x, .y = y, .w = rows->w.size > 0 ? w : NULL};
+    qn_row_block block = {
+        .n_columns = n_columns, .x = x, .y = has_label ? y : NULL, .w = rows->w.size > 0 ? w : NULL};
     for (; block.n_rows < JUDGED_ROWS && at < end; at++) {
-      copy_row(rows, is_apart ? at : search->test[at], x, y, rows->w.size > 0 ? w : NULL, block.n_rows++);
+      copy_row(rows, is_apart ? at : search->test[at], x, has_label ? y : NULL, rows->w.size > 0 ? w : NULL,
+               block.n_rows++);
     }
     QN_TRY(model->estimator->predict(model, &block, outputs, err));
     QN_TRY(qn_judged_keep(model, &block, outputs, kept, err));
@@ -208,6 +215,38 @@ done:
   return status;
 }
 
+// Of all rows that were left out, or of as many as qn_evaluate() takes. kept: entries of qn_judged_keep().
+static qn_status add_silhouette(const group_search *search, const double *kept, qn_metrics *out,
+                                qn_error *err) {
+  qn_status status = QN_OK;
+  const bool is_apart = search->left_out.x.data != NULL;
+  const all_rows *rows = is_apart ? &search->left_out : &search->rows;
+  const int64_t most = qn_silhouette_rows(rows->n_columns);
+  const double share = search->n_test <= most ? 1 : 0.95 * (double)most / (double)search->n_test;
+  double *x = qn_memory_alloc((int64_t)sizeof *x * most * rows->n_columns);
+  double *clusters = qn_memory_alloc((int64_t)sizeof *clusters * most);
+  int64_t n = 0;
+  double silhouette = NAN;
+
+  QN_REQUIRE(x != NULL && clusters != NULL, err, QN_ERR_MEMORY, "no memory for the silhouette of %lld rows",
+             (long long)most);
+  for (int64_t i = 0; i < search->n_test && n < most; i++) {
+    if (share >= 1 || qn_hash_to_unit(qn_hash_mix(qn_hash_combine(0x511, (uint64_t)i))) < share) {
+      clusters[n] = kept[i * QN_JUDGED_WIDTH];
+      copy_row(rows, is_apart ? i : search->test[i], x, NULL, NULL, n++);
+    }
+  }
+  QN_TRY(qn_silhouette(x, clusters, n, rows->n_columns, &silhouette, err));
+  if (!isnan(silhouette)) {
+    qn_metrics_add(out, "silhouette", silhouette);
+  }
+
+done:
+  qn_memory_free(x);
+  qn_memory_free(clusters);
+  return status;
+}
+
 static qn_status judge(const group_search *search, qn_comm *comm, const qn_model *model, qn_metrics *out,
                        qn_error *err) {
   qn_status status = QN_OK;
@@ -217,6 +256,10 @@ static qn_status judge(const group_search *search, qn_comm *comm, const qn_model
   QN_TRY(judge_share(search, comm, model, &kept, err));
   QN_TRY(gather_part(comm, (const double *)kept.data, kept.size / (int64_t)sizeof(double), &all, err));
   QN_TRY(qn_judged_metrics(model, (double *)all.data, search->n_test, out, err));
+  const qn_task task = model->estimator->task(model->options);
+  if (task == QN_TASK_CLUSTER || task == QN_TASK_MIXTURE) {
+    QN_TRY(add_silhouette(search, (const double *)all.data, out, err));
+  }
 
 done:
   qn_buffer_release(&kept);
@@ -369,14 +412,15 @@ done:
 static bool is_suitable(const qn_trials *trials, void *room) {
   const qn_estimator *estimator = trials->estimator;
   qn_arena arena = {0};
-  bool is_good = !estimator->loads_itself && trials->how->label != NULL;
+  bool is_good = !estimator->loads_itself;
   qn_task first = QN_TASK_RATING;
 
   for (int64_t c = 0; c < trials->candidates.n && is_good; c++) {
     is_good = qn_settings_parse(estimator, trials->candidates.texts[c], &arena, room, NULL) == QN_OK;
     const qn_task task = is_good ? estimator->task(room) : QN_TASK_RATING;
     first = c == 0 ? task : first;
-    is_good = task == first && (task == QN_TASK_NUMBER || task == QN_TASK_CLASS);
+    const bool has_label = task == QN_TASK_NUMBER || task == QN_TASK_CLASS;
+    is_good = task == first && task != QN_TASK_RATING && has_label == (trials->how->label != NULL);
   }
   qn_arena_release(&arena);
   return is_good;
@@ -405,7 +449,7 @@ static qn_status load_rows(group_search *search, qn_dataset *data, all_rows *out
   int64_t can = has_room(rows);
   QN_TRY(qn_comm_agree(world, qn_comm_reduce_int64(world, QN_MIN, &can, 1, err), err));
   if (can != 0) {
-    QN_TRY(qn_comm_agree(world, gather_rows(world, rows, out, err), err));
+    QN_TRY(qn_comm_agree(world, gather_rows(world, rows, search->trials->how->label != NULL, out, err), err));
     *is_done = true;
   }
 

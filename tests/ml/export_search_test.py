@@ -97,6 +97,40 @@ def a_search_finds_the_best_on_any_number_of_ranks(folder):
         expect_close(others, means[0], 1e-9, "means")
 
 
+def clusters_and_ratings_are_searched_too(folder):
+    heaps = make_clusters(400, 4, 5, seed=3).write_csv(os.path.join(folder, "heaps.csv"))
+    ratings = make_ratings(2000, 60, 50).write_csv(os.path.join(folder, "ratings.csv"))
+    by_features, by_pairs = ["--features", "x0, x1, x2, x3"], ["--features", "user, item", "--max-iterations", "4", "--k", "3"]
+    for estimator, data, arguments, grid, best in (
+            ("kmeans", heaps, by_features, "k=3,5,7", "k=5"), ("mixture", heaps, [*by_features, "--metric", "silhouette"], "k=3,5", "k=5"),
+            ("als", ratings, [*by_pairs, "--label", "rating"], "l2=0.1,100", "l2=0.1"),
+            ("als", ratings, [*by_pairs, "--implicit"], "alpha=1,2", "alpha")):
+        means = []
+        for n_ranks in (1, 3):
+            succeeds(quern(n_ranks, "search", estimator, "--data", data, *arguments, "--grid", grid, "--folds", "2",
+                           "--results", "found.csv", folder=folder))
+            rows = read_table(os.path.join(folder, "found.csv"))
+            assert best in rows["options"][0], (estimator, rows)
+            means.append(rows["mean"])
+        expect_close(means[1], means[0], 1e-6, estimator)
+
+
+def a_metric_that_does_not_fit_is_refused_before_anything_is_tried(folder):
+    heaps = make_clusters(100, 3, 2).write_csv(os.path.join(folder, "heaps.csv"))
+    for estimator, metric, says in (("kmeans", "rmse", "no metric 'rmse' of kmeans; there are: silhouette, inertia"),
+                                    ("mixture", "inertia", "there are: log_likelihood, silhouette"),
+                                    ("pca", "silhouette", "there are: explained_variance"),
+                                    ("linear", "accuracy", "there are: rmse, mae, r2"),
+                                    ("als", "auc", "there are: rmse, ndcg, mae, r2, recall"),
+                                    ("neighbours", "ndcg", "there are: rmse, log_loss, accuracy, mae")):
+        done = quern(2, "search", estimator, "--data", heaps, "--label", "y", "--metric", metric, folder=folder)
+        assert done.returncode != 0 and says in done.stderr, done.stderr
+    done = quern(2, "search", "kmeans", "--data", heaps, "--grid", "k=1", "--folds", "2", folder=folder)
+    assert done.returncode != 0 and "gives a number to go by; there is: inertia" in done.stderr, done.stderr
+    done = quern(2, "search", "kmeans", "--data", heaps, "--label", "y", "--grid", "k=1", "--folds", "2", folder=folder)
+    assert done.returncode != 0 and "learns no label" in done.stderr, done.stderr
+
+
 def a_grid_with_a_wrong_option_is_refused(folder):
     data = make_numbers(100, 3).write_csv(os.path.join(folder, "rows.csv"))
     done = quern(2, "search", "linear", "--data", data, "--label", "y", "--grid", "l3=1,2", "--output", "found", folder=folder)
@@ -122,4 +156,5 @@ def jobs_to_copy_run(folder):
 
 if __name__ == "__main__":
     sys.exit(run_tests([onnx_says_what_we_say, onnx_rates_pairs_as_we_do, onnx_takes_no_steps_of_text, a_search_finds_the_best_on_any_number_of_ranks,
+                        clusters_and_ratings_are_searched_too, a_metric_that_does_not_fit_is_refused_before_anything_is_tried,
                         a_grid_with_a_wrong_option_is_refused, jobs_to_copy_run]))

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from training_kit import (Table, evaluate, make_classes, make_clusters, make_numbers, messages, parse_metrics, predict,
-                          probabilities, quern, run_tests, succeeds, train)
+                          probabilities, quern, read_model, run_tests, succeeds, train)
 
 CLOSE = 1e-9  # the command prints ten digits
 
@@ -47,6 +47,7 @@ def classes_are_judged_as_by_scikit_learn(folder):
 
 
 def numbers_and_clusters_are_judged_as_by_scikit_learn(folder):
+    from scipy import stats
     from sklearn import metrics
     table = make_numbers(1000)
     model = train(folder, "linear", table)
@@ -60,6 +61,13 @@ def numbers_and_clusters_are_judged_as_by_scikit_learn(folder):
     found = predict(folder, model, table)
     expect_metrics(folder, "clusters", model, table,
                    {"inertia": (found["distance"] ** 2).sum(), "silhouette": metrics.silhouette_score(table.x, found["cluster"])})
+    for covariance in ("full", "diagonal"):
+        model = train(folder, "mixture", table, k=4, covariance=covariance)
+        arrays = {name: np.asarray(read_model(model)[f"learned_{name}"]) for name in ("weights", "means", "covariances")}
+        shape = (4, *[table.x.shape[1]] * (2 if covariance == "full" else 1))
+        densities = [w * stats.multivariate_normal(m, c if covariance == "full" else np.diag(c)).pdf(table.x)
+                     for w, m, c in zip(arrays["weights"], arrays["means"], arrays["covariances"].reshape(shape))]
+        expect_metrics(folder, covariance, model, table, {"log_likelihood": np.log(np.sum(densities, axis=0)).mean()})
 
 
 def weights_count_as_by_scikit_learn(folder):

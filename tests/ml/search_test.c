@@ -5,6 +5,7 @@
 #include <quern/quern.h>
 #include <quern/train.h>
 #include "base/hash.h"
+#include "base/memory.h"
 #include "kit/kit.h"
 
 enum { N_ROWS = 400 };
@@ -79,6 +80,9 @@ static void check_best_first(qn_dataset *results, bool is_lower_better) {
   QN_CHECK_INT(qn_collect(qn_limit(results, 10), &batch), QN_OK);
   for (int64_t i = 1; batch != NULL && i < qn_batch_n_rows(batch); i++) {
     const qn_column *means = qn_batch_column(batch, 2);
+    if (qn_column_is_null(means, i)) { // no number on some fold
+      continue;
+    }
     const double step = qn_column_float64(means, i) - qn_column_float64(means, i - 1);
     QN_CHECK(is_lower_better ? step >= 0 : step <= 0);
   }
@@ -101,12 +105,92 @@ static void a_search_gives_the_best_first(void) {
   check_best_first(results, false);
 }
 
-static void clusters_are_tried_from_the_dataset(void) {
-  const qn_training how = {.features = "a, b", .seed = 5, .report_seconds = -1};
+enum { N_HEAPS = 3 };
+
+// Three heaps along a, b and c; d is noise; w are weights.
+static qn_status make_heaps(int64_t first, int64_t n, qn_appender *out, void *ctx) {
+  (void)ctx;
+  for (int64_t row = first; row < first + n; row++) {
+    for (int column = 0; column < N_HEAPS; column++) {
+      qn_append_float64(out, (row % N_HEAPS == column ? 8 : 0) + 2 * uniform(row, (uint64_t)column + 1));
+    }
+    qn_append_float64(out, uniform(row, 9));
+    qn_append_float64(out, 0.5 + (double)(row % 5));
+  }
+  return QN_OK;
+}
+
+static qn_dataset *heaps(void) {
+  return qn_generate(job, "a float64, b float64, c float64, d float64, w float64", N_ROWS, make_heaps, NULL);
+}
+
+typedef struct plain_case {
+  const char *estimator, *options, *metrics[2], *weight;
+} plain_case;
+static const plain_case plain_cases[] = {{"kmeans", "k=3", {"inertia", "silhouette"}, NULL},
+                                         {"kmeans", "k=2", {"inertia", "silhouette"}, "w"},
+                                         {"mixture", "k=3", {"log_likelihood", "silhouette"}, "w"},
+                                         {"pca", "k=2", {"explained_variance", NULL}, "w"},
+                                         {"svd", "k=2 whiten=true", {"explained_variance", NULL}, NULL}};
+enum { N_PLAIN = sizeof plain_cases / sizeof *plain_cases };
+
+// With steps that are fitted, folds are those of qn_fold(), so that each can be done once more by itself.
+static void check_folds(const plain_case *c) {
+  const qn_training how = {
+      .features = "standardise(a, b), c, d", .weight = c->weight, .seed = 5, .report_seconds = -1};
+  qn_metrics metrics = {0};
+  double sums[2] = {0, 0};
+
+  QN_CHECK_INT(qn_cross_validate(heaps(), c->estimator, &how, c->options, 3, &metrics), QN_OK);
+  for (int fold = 0; fold < 3; fold++) {
+    qn_dataset *train = NULL;
+    qn_dataset *test = NULL;
+    qn_metrics found = {0};
+    qn_fold(heaps(), 3, fold, how.seed, &train, &test);
+    QN_CHECK_INT(qn_evaluate(test, qn_fit(train, c->estimator, &how, c->options), &found, NULL), QN_OK);
+    for (int m = 0; m < 2 && c->metrics[m] != NULL; m++) {
+      sums[m] += qn_metric(&found, c->metrics[m]) / 3;
+    }
+  }
+  for (int m = 0; m < 2 && c->metrics[m] != NULL; m++) {
+    QN_CHECK_FLOAT(qn_metric(&metrics, c->metrics[m]), sums[m], 1e-7 * fabs(sums[m]));
+  }
+}
+
+static void what_learns_no_label_is_judged_on_what_a_fold_leaves_out(void) {
+  for (int i = 0; i < N_PLAIN; i++) {
+    check_folds(&plain_cases[i]);
+    qn_memory_set_budget(qn_memory_used() + 16384); // no room for all rows on each rank: one after the other
+    check_folds(&plain_cases[i]);
+    qn_memory_set_budget(0);
+  }
+}
+
+static void check_choice(const char *estimator, const char *grid, const char *metric, const char *noted,
+                         int64_t wanted) {
+  const qn_training how = {.features = "a, b, c, d", .seed = 5, .report_seconds = -1};
   qn_dataset *results = NULL;
-  QN_CHECK(qn_search(rows(), "kmeans", &how, &(qn_search_options){.grid = "k=2,3,4", .folds = 2}, &results) !=
-           NULL);
-  check_best_first(results, false);
+  qn_batch *batch = NULL;
+  qn_metrics metrics = {0};
+  qn_model *model = qn_search(heaps(), estimator, &how,
+                              &(qn_search_options){.grid = grid, .folds = 3, .metric = metric}, &results);
+
+  QN_CHECK(model != NULL);
+  check_best_first(results, strcmp(noted, "search_inertia") == 0);
+  QN_CHECK_INT(qn_model_metrics(model, &metrics), QN_OK);
+  QN_CHECK(!isnan(qn_metric(&metrics, noted)));
+  QN_CHECK_INT(qn_collect(qn_limit(qn_select(results, "candidate"), 1), &batch), QN_OK);
+  if (batch != NULL && qn_batch_n_rows(batch) > 0) {
+    QN_CHECK_INT(qn_column_int64(qn_batch_column(batch, 0), 0), wanted);
+  }
+  qn_batch_free(batch);
+}
+
+static void the_planted_number_of_clusters_is_found(void) {
+  check_choice("kmeans", "k=1,2,3,4,5", NULL, "search_silhouette", 2); // one cluster has none, and comes last
+  check_choice("kmeans", "k=1,2,3", "inertia", "search_inertia", 2);
+  check_choice("mixture", "k=1,2,3", NULL, "search_log_likelihood", 2);
+  check_choice("pca", "k=1,2,3", NULL, "search_explained_variance", 2);
 }
 
 int main(int argc, char **argv) {
@@ -116,7 +200,8 @@ int main(int argc, char **argv) {
   KIT_RUN(cross_validation_gives_means_and_deviations);
   KIT_RUN(a_search_gives_the_best_first);
   KIT_RUN(features_do_not_see_what_a_fold_leaves_out);
-  KIT_RUN(clusters_are_tried_from_the_dataset);
+  KIT_RUN(what_learns_no_label_is_judged_on_what_a_fold_leaves_out);
+  KIT_RUN(the_planted_number_of_clusters_is_found);
   QN_CHECK_INT(qn_job_close(job), 0);
   return kit_result();
 }
