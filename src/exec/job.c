@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/nameless_file.h"
 #include "base/stop.h"
 #include "comm/node_memory.h"
 #include "exec/budget.h"
@@ -20,7 +21,6 @@
 #include "exec/scratch.h"
 #include "exec/silence.h"
 #include "exec/time_limit.h"
-#include "store/spill.h"
 
 qn_status qn_job_keep_error(qn_job *job, qn_status status, const qn_error *err) {
   if (status != QN_OK && job->status == QN_OK) {
@@ -107,7 +107,7 @@ static qn_status take_resources(qn_job *job, int64_t given, qn_scratch *scratch,
   QN_TRY(qn_scratch_choose(job->scratch_given, scratch, err));
   job->scratch = qn_arena_string(&job->arena, scratch->folder);
   QN_REQUIRE(job->scratch != NULL, err, QN_ERR_MEMORY, "no memory for a job");
-  qn_spill_clean(job->scratch);
+  qn_nameless_clean(job->scratch);
   job->budget_source = budget.source;
   *bytes = budget.bytes;
 

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows in lanes and blocks, and where their memory comes from.
 #include "ml/rows.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include "base/check.h"
+#include "base/mapped_room.h"
 #include "base/memory.h"
 #include "ml/rows_memory.h"
 
@@ -16,21 +12,13 @@ enum {
   BLOCK_VALUES = 1 << 17, // 1 MiB of float64: with the results of a product it stays in the L2 cache
   MIN_BLOCK_ROWS = 64,
   MAX_BLOCK_ROWS = 4096,
-  N_LANES = 240, // divides evenly among most small numbers of ranks
-  PAGE_BYTES = 4096,
-  HUGE_PAGE_BYTES = 2 << 20
+  N_LANES = 240 // divides evenly among most small numbers of ranks
 };
-
-typedef struct piece {
-  void *data;
-  int64_t n_bytes;
-  bool is_mapped;
-} piece;
 
 enum { X, Y, W, STARTS, COLUMNS, VALUES, N_PIECES };
 
 typedef struct qn_rows_memory {
-  piece pieces[N_PIECES];
+  qn_mapped_room pieces[N_PIECES];
   const char *scratch; // NULL: never map
   bool is_exact;       // blocks end with their lane
 } qn_rows_memory;
@@ -58,78 +46,13 @@ int qn_rows_lanes_for(int wanted, int n_ranks) {
 
 // --- memory ----------------------------------------------------------------------------------------------
 
-// A file in scratch that nobody else sees, with its bytes set aside at once: a full disk is an error here and
-// not a signal later.
-static qn_status map_file(const char *scratch, int64_t n_bytes, void **out, qn_error *err) {
-  qn_status status = QN_OK;
-  char path[4096];
-  int fd = -1;
-
-  snprintf(path, sizeof path, "%s/quern-rows-XXXXXX", scratch);
-  fd = mkostemp(path, O_CLOEXEC);
-  QN_REQUIRE(fd >= 0, err, QN_ERR_IO, "%s: cannot make a file for rows to train on: %s", scratch,
-             strerror(errno));
-  unlink(path);
-  const int failed = posix_fallocate(fd, 0, n_bytes);
-  QN_REQUIRE(failed == 0, err, QN_ERR_IO,
-             "%s: no room for %lld bytes of rows to train on: %s; choose another folder by --scratch",
-             scratch, (long long)n_bytes, strerror(failed));
-  void *data = mmap(NULL, (size_t)n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  QN_REQUIRE(data != MAP_FAILED, err, QN_ERR_MEMORY, "cannot map %lld bytes of %s: %s", (long long)n_bytes,
-             scratch, strerror(errno));
-  qn_memory_count_spilled(n_bytes, 1);
-  *out = data;
-
-done:
-  if (fd >= 0) {
-    close(fd);
-  }
-  return status;
-}
-
-// Large pages where the kernel has them: rows are gone through from end to end, and with small ones addresses
-// take as long as numbers.
-static void ask_for_huge_pages(void *data, int64_t n_bytes) {
-  const uintptr_t mask = ~(uintptr_t)(HUGE_PAGE_BYTES - 1);
-  const uintptr_t from = ((uintptr_t)data + HUGE_PAGE_BYTES - 1) & mask;
-  const uintptr_t to = ((uintptr_t)data + (uintptr_t)n_bytes) & mask;
-
-  if (from < to) {
-    madvise((char *)data + (from - (uintptr_t)data), to - from, MADV_HUGEPAGE);
-  }
-}
-
 static qn_status take_piece(qn_rows_memory *memory, int which, int64_t n, int64_t width, qn_error *err) {
-  qn_status status = QN_OK;
-  piece *taken = &memory->pieces[which];
-  int64_t n_bytes = 0;
-
-  QN_TRY(qn_mul_size(n, width, &n_bytes, err));
-  // What the fit itself needs must have room beside them.
-  if (memory->scratch != NULL && n_bytes > 0 && qn_memory_is_tight(n_bytes + n_bytes / 4)) {
-    QN_TRY(map_file(memory->scratch, n_bytes, &taken->data, err));
-    taken->is_mapped = true;
-  } else {
-    taken->data = qn_memory_alloc(n_bytes);
-    QN_REQUIRE(taken->data != NULL, err, QN_ERR_MEMORY, "no memory for %lld bytes of rows to train on",
-               (long long)n_bytes);
-    ask_for_huge_pages(taken->data, n_bytes);
-  }
-  taken->n_bytes = n_bytes;
-
-done:
-  return status;
+  return qn_mapped_room_take(memory->scratch, n, width, "rows to train on", &memory->pieces[which], err);
 }
 
 static void free_pieces(qn_rows_memory *memory) {
   for (int i = 0; i < N_PIECES; i++) {
-    piece *held = &memory->pieces[i];
-    if (held->is_mapped) {
-      munmap(held->data, (size_t)held->n_bytes);
-    } else {
-      qn_memory_free(held->data);
-    }
-    *held = (piece){0};
+    qn_mapped_room_release(&memory->pieces[i]);
   }
 }
 
@@ -320,23 +243,14 @@ static void find_in_lanes(const qn_rows *rows, int64_t i, qn_row_block *out, int
   out->lane = lane;
 }
 
-// Pages of mapped rows that were read need not stay in this process's memory.
-static void let_go(const void *data, int64_t width, int64_t first, int64_t end) {
-  const uintptr_t from = ((uintptr_t)data + (uintptr_t)(first * width)) & ~(uintptr_t)(PAGE_BYTES - 1);
-  const uintptr_t to = ((uintptr_t)data + (uintptr_t)(end * width)) & ~(uintptr_t)(PAGE_BYTES - 1);
-  if (from < to) {
-    madvise((void *)from, to - from, MADV_DONTNEED);
-  }
-}
-
 static void let_go_before(const qn_rows *rows, int64_t row) {
+  const qn_mapped_room *pieces = rows->memory->pieces;
   if (rows->is_sparse) {
-    let_go(rows->columns, sizeof *rows->columns, 0, rows->starts[row]);
-    let_go(rows->values, sizeof *rows->values, 0, rows->starts[row]);
+    qn_mapped_room_let_go(&pieces[COLUMNS], 0, rows->starts[row] * (int64_t)sizeof *rows->columns);
+    qn_mapped_room_let_go(&pieces[VALUES], 0, rows->starts[row] * (int64_t)sizeof *rows->values);
   } else {
     const int64_t width = rows->is_float32 ? sizeof(float) : sizeof(double);
-    const void *data = rows->is_float32 ? (const void *)rows->x32 : (const void *)rows->x;
-    let_go(data, width * rows->n_columns, 0, row);
+    qn_mapped_room_let_go(&pieces[X], 0, width * rows->n_columns * row);
   }
 }
 

@@ -3,16 +3,13 @@
 // back as a whole, and its batches point into it. So both ways the disk sees few large requests, and reading
 // copies nothing. Each batch has a head of 16 bytes: its size and its checksum.
 #include "store/spill.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/check.h"
 #include "base/clock.h"
@@ -20,17 +17,10 @@
 #include "base/hash.h"
 #include "base/io_account.h"
 #include "base/memory.h"
+#include "base/nameless_file.h"
 #include "column/wire.h"
 
-enum {
-  EXTENT_BYTES = 256 << 10,
-  ALIGNMENT = 8,
-  CHECK_BYTES = 8 << 20,
-  MOST_LEFT_FREE = 64 << 20,
-  OLD_SECONDS = 300 // of a file that should have lost its name at once
-};
-
-static const char NAME_START[] = "quern-spill-";
+enum { EXTENT_BYTES = 256 << 10, ALIGNMENT = 8, CHECK_BYTES = 8 << 20, MOST_LEFT_FREE = 64 << 20 };
 
 // The file that spills share.
 typedef struct spill_file {
@@ -72,27 +62,6 @@ static qn_status fail_at_folder(const char *folder, int reason, qn_error *err) {
       folder, strerror(reason));
 }
 
-// A file without a name. File systems that have no such thing get one that is unlinked at once.
-static int open_nameless(const char *folder) {
-  const int descriptor = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (descriptor >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL && errno != ENOENT)) {
-    return descriptor;
-  }
-  char *path = NULL;
-  if (asprintf(&path, "%s/%sXXXXXX", folder, NAME_START) < 0) {
-    errno = ENOMEM;
-    return -1;
-  }
-  const int named = mkostemp(path, O_CLOEXEC);
-  const int reason = errno;
-  if (named >= 0) {
-    unlink(path);
-  }
-  free(path);
-  errno = reason;
-  return named;
-}
-
 static void file_free(spill_file *file) {
   if (file != NULL && --file->n_references == 0) {
     close(file->descriptor);
@@ -104,7 +73,7 @@ static void file_free(spill_file *file) {
 static qn_status file_new(const char *folder, spill_file **out, qn_error *err) {
   spill_file *file = calloc(1, sizeof *file);
   char *copy = strdup(folder);
-  const int descriptor = file != NULL && copy != NULL ? open_nameless(folder) : -1;
+  const int descriptor = file != NULL && copy != NULL ? qn_nameless_open(folder) : -1;
   if (descriptor < 0) {
     const int reason = file != NULL && copy != NULL ? errno : ENOMEM;
     free(file);
@@ -171,23 +140,6 @@ static qn_status check_room(const spill_file *file, int64_t needed, qn_error *er
   const int64_t left_free = total / 32 < MOST_LEFT_FREE ? total / 32 : MOST_LEFT_FREE;
   const int64_t free_bytes = (int64_t)system.f_bavail * (int64_t)system.f_frsize;
   return free_bytes >= needed + left_free ? QN_OK : fail_for_room(file, needed, ENOSPC, err);
-}
-
-void qn_spill_clean(const char *scratch) {
-  DIR *folder = opendir(scratch);
-  const time_t now = time(NULL);
-
-  for (const struct dirent *entry = NULL; folder != NULL && (entry = readdir(folder)) != NULL;) {
-    struct stat info;
-    if (strncmp(entry->d_name, NAME_START, strlen(NAME_START)) == 0 &&
-        fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
-        now - info.st_mtime > OLD_SECONDS) {
-      unlinkat(dirfd(folder), entry->d_name, 0);
-    }
-  }
-  if (folder != NULL) {
-    closedir(folder);
-  }
 }
 
 // Writes the buffer as an extent. Disk full and the like name the folder: the file has no name.

@@ -8,10 +8,6 @@
 
 typedef struct qn_spill qn_spill;
 
-/// Local. Removes spill files that have a name, which only those of a crash within the microseconds before
-/// they lost it still have, once they are some minutes old.
-void qn_spill_clean(const char *scratch);
-
 /// Local. A new file in folder `scratch`. A spill holds one open file and, while it is written, a buffer of
 /// 256 KiB. Errors: QN_ERR_IO names the folder and how to choose another.
 qn_status qn_spill_new(const char *scratch, const qn_schema *schema, qn_spill **out, qn_error *err);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/nameless_file.h"
 #include "store/spill.h"
 #include "store/stage_fixture.h"
 
@@ -175,7 +176,7 @@ static void old_files_with_a_name_are_removed_and_nothing_else(void) {
       QN_CHECK_INT(utimensat(where, names[i], long_ago, 0), 0);
     }
   }
-  qn_spill_clean(folder);
+  qn_nameless_clean(folder);
   QN_CHECK_INT(faccessat(where, names[0], F_OK, 0), -1); // old
   QN_CHECK_INT(faccessat(where, names[1], F_OK, 0), 0);  // somebody may just be making it
   QN_CHECK_INT(faccessat(where, names[2], F_OK, 0), 0);  // not ours
