@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file in memory without a name: the first rank of a node makes it, and the others open it through /proc.
-// Its pages are reserved before anybody counts on them, since a machine that has them not would else end a
-// process by a signal.
 #include "comm/node_memory.h"
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "base/check.h"
 #include "base/memory.h"
 #include "comm/comm_state.h"
+#include "comm/node_file.h"
 
 struct qn_node_memory {
   int64_t n_references;
@@ -24,14 +19,6 @@ struct qn_node_memory {
   int64_t mapped_bytes;
   int64_t counted_bytes; // in this rank's account
 };
-
-// Where the file of a node is.
-typedef struct file_note {
-  int64_t node;
-  int64_t process; // -1: there is none
-  int64_t file;
-  uint64_t device, inode;
-} file_note;
 
 static int64_t whole_pages(int64_t bytes) {
   const int64_t page = sysconf(_SC_PAGESIZE);
@@ -79,66 +66,8 @@ void qn_comm_set_least_node_memory(qn_comm *comm, int64_t bytes) {
   comm->least_node_memory = bytes;
 }
 
-// --- Making it
-
-static file_note make_file(qn_node_memory *memory, int64_t bytes, bool can, int node) {
-  file_note note = {.node = node, .process = -1};
-  struct stat about;
-
-  memory->file = can ? memfd_create("quern", MFD_CLOEXEC) : -1;
-  if (memory->file >= 0 && posix_fallocate(memory->file, 0, (off_t)bytes) == 0 &&
-      fstat(memory->file, &about) == 0) {
-    note.process = getpid();
-    note.file = memory->file;
-    note.device = about.st_dev;
-    note.inode = about.st_ino;
-  }
-  return note;
-}
-
-// False if this process may not, or the file is another one (processes are counted apart).
-static bool open_file(qn_node_memory *memory, const file_note *note) {
-  char path[64];
-  struct stat about;
-
-  if (note->process < 0) {
-    return false;
-  }
-  snprintf(path, sizeof path, "/proc/%" PRId64 "/fd/%" PRId64, note->process, note->file);
-  memory->file = open(path, O_RDONLY | O_CLOEXEC);
-  return memory->file >= 0 && fstat(memory->file, &about) == 0 && about.st_dev == note->device &&
-         about.st_ino == note->inode;
-}
-
-// Collective. What the first ranks of all nodes say, of `size` bytes that begin with the number of the node;
-// `out` gets what that of this node has said.
-static qn_status hear_first(qn_comm *comm, const void *note, int64_t size, void *out, qn_error *err) {
-  qn_status status = QN_OK;
-  qn_buffer all = {0};
-  bool is_there = false;
-  int64_t *sizes = calloc((size_t)comm->size, sizeof *sizes);
-
-  QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory for the memory of a node");
-  QN_TRY(qn_comm_gather(comm, note, qn_comm_node_rank(comm) == 0 ? size : 0, &all, sizes, err));
-  for (int64_t at = 0; at <= all.size - size; at += size) {
-    int64_t node = 0;
-    memcpy(&node, all.data + at, sizeof node);
-    if (node == qn_comm_node(comm)) {
-      memcpy(out, all.data + at, (size_t)size);
-      is_there = true;
-    }
-  }
-  QN_REQUIRE(is_there, err, QN_ERR_MPI, "the first rank of node %d says nothing", qn_comm_node(comm));
-
-done:
-  qn_buffer_release(&all);
-  free(sizes);
-  return status;
-}
-
 qn_status qn_node_memory_new(qn_comm *comm, int64_t bytes, bool can, qn_node_memory **out, qn_error *err) {
   qn_status status = QN_OK;
-  file_note note = {0};
   qn_node_memory *memory = NULL;
 
   *out = NULL;
@@ -152,13 +81,8 @@ qn_status qn_node_memory_new(qn_comm *comm, int64_t bytes, bool can, qn_node_mem
   memory->file = -1;
   memory->is_first = qn_comm_node_rank(comm) == 0;
   memory->n_here = qn_comm_node_size(comm);
-  if (memory->is_first) {
-    note = make_file(memory, bytes, can, qn_comm_node(comm));
-  }
-  QN_TRY(hear_first(comm, &note, sizeof note, &note, err));
-  int64_t all_can = can && (memory->is_first ? note.process >= 0 : open_file(memory, &note));
-  QN_TRY(qn_comm_reduce_int64(comm, QN_MIN, &all_can, 1, err));
-  if (all_can) {
+  QN_TRY(qn_node_file_new(comm, bytes, can, NULL, "a table", &memory->file, err));
+  if (memory->file >= 0) {
     count(memory, bytes);
     *out = memory;
     memory = NULL;
@@ -203,7 +127,7 @@ qn_status qn_node_memory_share(qn_comm *comm, qn_node_memory *memory, const uint
   qn_status status = QN_OK;
   int64_t note[2] = {qn_comm_node(comm), *size};
 
-  QN_TRY(hear_first(comm, note, sizeof note, note, err));
+  QN_TRY(qn_node_hear_first(comm, note, sizeof note, note, err));
   const int64_t pages = whole_pages(note[1] > 0 ? note[1] : 1);
   if (memory->is_first) {
     QN_REQUIRE(memory->data != NULL && pages <= memory->mapped_bytes, err, QN_ERR_MEMORY,
