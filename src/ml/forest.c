@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random forests (L. Breiman, 2001) over binned columns. Every rank gets the bins of all rows, a byte a
-// value, and grows whole trees, every n_ranks-th; a tree depends on the seed and its number only, so the
-// forest is the same on any number of ranks.
+// Random forests (L. Breiman, 2001) over binned columns. Every node gets the bins of all rows, a byte a
+// value, and every rank grows whole trees, every n_ranks-th; a tree depends on the seed and its number only,
+// so the forest is the same on any number of ranks.
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include "base/check.h"
+#include "base/mapped_room.h"
 #include "base/memory.h"
+#include "exec/job_state.h"
 #include "ml/estimator.h"
 #include "ml/forest_grow.h"
 #include "ml/gbdt_loss.h"
@@ -15,59 +17,13 @@ typedef struct forest_fit {
   qn_fit_state *fit;
   const qn_forest_options *options;
   const qn_rows *rows;
-  qn_tree_bins *bins;
-  qn_tree_pair *pairs;          // [n_total]
+  const char *scratch;
+  qn_forest_rows *all;
   double shift, g_unit, h_unit; // of numbers: value = shift + g g_unit / (h h_unit)
   qn_forest_grower *grower;
   qn_tree_list trees;
   double loss; // mean over the trees
 } forest_fit;
-
-static qn_status check_memory(const forest_fit *forest, qn_error *err) {
-  qn_status status = QN_OK;
-  const qn_rows *rows = forest->rows;
-  int64_t bytes = 0;
-  int64_t is_tight = 0;
-
-  QN_REQUIRE(rows->n_total > 0, err, QN_ERR_VALUE, "no rows to train on");
-  QN_REQUIRE(rows->n_total <= INT32_MAX, err, QN_ERR_VALUE,
-             "%" PRId64 " rows are too many for a forest (at most %d): train on a sample, or use gbdt",
-             rows->n_total, INT32_MAX);
-  // Bins, twice while they are gathered, and what a tree needs of a row.
-  QN_TRY(qn_mul_size(rows->n_total, rows->n_columns + 64, &bytes, err));
-  is_tight = qn_memory_is_tight(bytes);
-  QN_TRY(qn_comm_reduce_int64(forest->fit->comm, QN_MAX, &is_tight, 1, err));
-  QN_REQUIRE(
-      is_tight == 0, err, QN_ERR_MEMORY,
-      "a forest needs about %" PRId64 " MB on every rank for %" PRId64
-      " rows with %d columns: raise the budget, run fewer ranks on a node, train on a sample, or use gbdt",
-      bytes >> 20, rows->n_total, rows->n_columns);
-
-done:
-  return status;
-}
-
-// Replaces pairs of this rank's rows by those of all.
-static qn_status gather_pairs(forest_fit *forest, qn_error *err) {
-  qn_status status = QN_OK;
-  const qn_rows *rows = forest->rows;
-  const int64_t bytes = rows->n_local * (int64_t)sizeof(qn_tree_pair);
-  qn_buffer all = {0};
-  int64_t *sizes = qn_memory_alloc((int64_t)qn_comm_size(forest->fit->comm) * 8);
-
-  QN_REQUIRE(sizes != NULL, err, QN_ERR_MEMORY, "no memory for the sizes of ranks");
-  QN_TRY(qn_comm_gather(forest->fit->comm, forest->pairs, bytes, &all, sizes, err));
-  qn_memory_free(forest->pairs);
-  forest->pairs = qn_memory_alloc(all.size);
-  QN_REQUIRE(forest->pairs != NULL, err, QN_ERR_MEMORY, "no memory for the labels of %" PRId64 " rows",
-             rows->n_total);
-  memcpy(forest->pairs, all.data, (size_t)all.size);
-
-done:
-  qn_buffer_release(&all);
-  qn_memory_free(sizes);
-  return status;
-}
 
 // Labels as fixed-point numbers. Those of numbers are the residuals of the mean, which is the first score of
 // boosted trees; so are their units.
@@ -82,28 +38,27 @@ static qn_status make_pairs(forest_fit *forest, qn_error *err) {
                        .n_total = rows->n_total,
                        .y = rows->y,
                        .w = rows->w};
-  double *scores = qn_memory_alloc(rows->n_local * 8);
+  qn_tree_pair *pairs = forest->all->pairs + rows->first_row;
+  qn_mapped_room room = {0};
 
-  forest->pairs = qn_memory_alloc(rows->n_local * (int64_t)sizeof(qn_tree_pair));
-  QN_REQUIRE(scores != NULL && forest->pairs != NULL, err, QN_ERR_MEMORY,
-             "no memory for the labels of %" PRId64 " rows", rows->n_local);
+  QN_TRY(qn_mapped_room_take(forest->scratch, rows->n_local, sizeof(double), "labels", &room, err));
+  double *scores = room.data;
   QN_TRY(qn_gbdt_loss_begin(forest->fit->comm, &loss, err));
   QN_TRY(qn_gbdt_loss_base(forest->fit->comm, &loss, &forest->shift, err));
   for (int64_t i = 0; i < rows->n_local; i++) {
     scores[i] = forest->shift;
   }
-  QN_TRY(qn_gbdt_loss_derive(forest->fit->comm, &loss, scores, forest->pairs, means, err));
+  QN_TRY(qn_gbdt_loss_derive(forest->fit->comm, &loss, scores, pairs, means, err));
   forest->g_unit = loss.g_unit;
   forest->h_unit = loss.h_unit;
   for (int64_t i = 0; i < rows->n_local; i++) {
-    qn_tree_pair *pair = &forest->pairs[i];
+    qn_tree_pair *pair = &pairs[i];
     const int class = n_classes > 0 ? (int)rows->y[i] : 0;
     pair->g = n_classes == 0 ? -pair->g : n_classes > 2 ? class : class * pair->h;
   }
-  QN_TRY(gather_pairs(forest, err));
 
 done:
-  qn_memory_free(scores);
+  qn_mapped_room_release(&room);
   return status;
 }
 
@@ -117,6 +72,8 @@ static int n_tried(const forest_fit *forest) {
 static qn_status prepare(forest_fit *forest, qn_error *err) {
   qn_status status = QN_OK;
   const qn_forest_options *options = forest->options;
+  const qn_rows *rows = forest->rows;
+  qn_comm *comm = forest->fit->comm;
   const qn_forest_rule rule = {.n_classes = forest->fit->n_classes,
                                .max_depth = options->max_depth,
                                .max_leaves = options->max_leaves,
@@ -125,11 +82,14 @@ static qn_status prepare(forest_fit *forest, qn_error *err) {
                                .is_bootstrap = !options->no_bootstrap,
                                .seed = forest->fit->how->seed};
 
-  QN_TRY(check_memory(forest, err));
+  QN_REQUIRE(rows->n_total > 0, err, QN_ERR_VALUE, "no rows to train on");
+  QN_REQUIRE(rows->n_total <= INT32_MAX, err, QN_ERR_VALUE,
+             "%" PRId64 " rows are too many for a forest (at most %d): train on a sample, or use gbdt",
+             rows->n_total, INT32_MAX);
+  QN_TRY(qn_forest_rows_new(comm, rows, (int)options->max_bins, forest->scratch, &forest->all, err));
   QN_TRY(make_pairs(forest, err));
-  QN_TRY(qn_tree_bins_new(forest->fit->comm, forest->rows, (int)options->max_bins, &forest->bins, err));
-  QN_TRY(qn_tree_bins_gather(forest->fit->comm, forest->bins, forest->rows->n_total, err));
-  QN_TRY(qn_forest_grower_new(forest->bins, forest->pairs, &rule, &forest->grower, err));
+  QN_TRY(qn_forest_rows_share(comm, rows, forest->all, err));
+  QN_TRY(qn_forest_grower_new(comm, forest->all, &rule, forest->scratch, &forest->grower, err));
   forest->trees.n_values = forest->grower->n_values;
 
 done:
@@ -306,7 +266,8 @@ done:
 
 static qn_status fit_forest(qn_fit_state *fit, qn_error *err) {
   qn_status status = QN_OK;
-  forest_fit forest = {.fit = fit, .options = fit->options, .rows = fit->rows};
+  forest_fit forest = {
+      .fit = fit, .options = fit->options, .rows = fit->rows, .scratch = fit->model->job->scratch};
   qn_arrays state = {0};
   int64_t n_grown = 0;
   const int64_t n_ranks = qn_comm_size(fit->comm);
@@ -328,8 +289,7 @@ static qn_status fit_forest(qn_fit_state *fit, qn_error *err) {
 done:
   qn_arrays_release(&state);
   qn_forest_grower_free(forest.grower);
-  qn_tree_bins_free(forest.bins);
-  qn_memory_free(forest.pairs);
+  qn_forest_rows_free(forest.all);
   qn_tree_list_release(&forest.trees);
   return status;
 }

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "exec/job_state.h"
 #include "ml/estimator.h"
 #include "ml/gbdt_loss.h"
 #include "ml/tree_grow.h"
@@ -23,6 +24,7 @@ typedef struct boosting {
   double *base;        // [n_scores]
   double *scores;      // [n_scores, n_local]
   qn_tree_pair *pairs; // the same
+  qn_mapped_room held_room, score_room, pair_room;
   qn_tree_list trees;
   double means[2];  // losses after the last round
   double best_loss; // of the rows held out
@@ -51,9 +53,9 @@ static qn_status hold_out(boosting *booster, qn_error *err) {
   if (!is_early(booster)) {
     goto done;
   }
-  booster->is_held = qn_memory_alloc(rows->n_local);
-  QN_REQUIRE(booster->is_held != NULL, err, QN_ERR_MEMORY, "no memory for marks of %" PRId64 " rows",
-             rows->n_local);
+  QN_TRY(qn_mapped_room_take(booster->fit->model->job->scratch, rows->n_local, sizeof *booster->is_held,
+                             "marks of rows", &booster->held_room, err));
+  booster->is_held = booster->held_room.data;
   for (int64_t i = 0; i < rows->n_local; i++) {
     booster->is_held[i] =
         draw(booster, DRAW_HELD, 0, (uint64_t)(rows->first_row + i)) < booster->options->holdout;
@@ -89,7 +91,7 @@ static qn_status prepare(boosting *booster, qn_error *err) {
   qn_comm *comm = booster->fit->comm;
   const qn_rows *rows = booster->rows;
   const qn_gbdt_options *options = booster->options;
-  int64_t n_scores = 0;
+  const char *scratch = booster->fit->model->job->scratch;
 
   QN_REQUIRE(rows->n_local <= INT32_MAX, err, QN_ERR_VALUE,
              "%" PRId64 " rows on one rank are too many for trees (at most %d): use more ranks",
@@ -104,15 +106,16 @@ static qn_status prepare(boosting *booster, qn_error *err) {
                                  .w = rows->w,
                                  .is_held = booster->is_held};
   QN_TRY(qn_gbdt_loss_begin(comm, &booster->loss, err));
-  QN_TRY(qn_tree_bins_new(comm, rows, (int)options->max_bins, &booster->bins, err));
-  QN_TRY(qn_tree_grower_new(comm, booster->bins, options->max_leaves, options->max_depth, &booster->grower,
-                            err));
-  QN_TRY(qn_mul_size(rows->n_local, booster->loss.n_scores * 8, &n_scores, err));
+  QN_TRY(qn_tree_bins_new(comm, rows, (int)options->max_bins, scratch, &booster->bins, err));
   booster->base = qn_memory_alloc((int64_t)booster->loss.n_scores * 8);
-  booster->scores = qn_memory_alloc(n_scores);
-  booster->pairs = qn_memory_alloc(n_scores);
-  QN_REQUIRE(booster->base != NULL && booster->scores != NULL && booster->pairs != NULL, err, QN_ERR_MEMORY,
-             "no memory for the scores of %" PRId64 " rows", rows->n_local);
+  QN_REQUIRE(booster->base != NULL, err, QN_ERR_MEMORY, "no memory for %d scores", booster->loss.n_scores);
+  const int64_t width = booster->loss.n_scores * (int64_t)sizeof *booster->scores;
+  QN_TRY(qn_mapped_room_take(scratch, rows->n_local, width, "scores", &booster->score_room, err));
+  booster->scores = booster->score_room.data;
+  QN_TRY(qn_mapped_room_take(scratch, rows->n_local, width, "derivatives", &booster->pair_room, err));
+  booster->pairs = booster->pair_room.data;
+  QN_TRY(qn_tree_grower_new(comm, booster->bins, options->max_leaves, options->max_depth, scratch,
+                            &booster->grower, err));
   QN_TRY(qn_gbdt_loss_base(comm, &booster->loss, booster->base, err));
   set_base(booster);
   booster->best_loss = (double)INFINITY;
@@ -147,6 +150,15 @@ static void choose(boosting *booster, int64_t tree) {
       n_lower += draw(booster, DRAW_COLUMNS, (uint64_t)tree, (uint64_t)other) < mine;
     }
     grower->is_used[j] = n_lower < n_wanted;
+  }
+}
+
+// Pages that a tree has gone through need not stay in this process's memory.
+static void let_go(const boosting *booster) {
+  const qn_mapped_room *const rooms[] = {&booster->bins->room, &booster->grower->room, &booster->score_room,
+                                         &booster->pair_room};
+  for (int i = 0; i < 4; i++) {
+    qn_mapped_room_let_go(rooms[i], 0, rooms[i]->n_bytes);
   }
 }
 
@@ -198,6 +210,7 @@ static qn_status grow_round(boosting *booster, int64_t round, qn_error *err) {
     QN_TRY(qn_tree_grow(grower, booster->pairs + k * n, options->learning_rate, err));
     QN_TRY(qn_tree_list_append(&booster->trees, grower->nodes, grower->n_nodes, k, NULL, err));
     update_scores(booster, booster->scores + k * n);
+    let_go(booster);
   }
   QN_TRY(derive(booster, err));
   if (is_early(booster) && booster->means[1] < booster->best_loss) {
@@ -303,10 +316,10 @@ done:
 static void release(boosting *booster) {
   qn_tree_grower_free(booster->grower);
   qn_tree_bins_free(booster->bins);
-  qn_memory_free(booster->is_held);
+  qn_mapped_room_release(&booster->held_room);
   qn_memory_free(booster->base);
-  qn_memory_free(booster->scores);
-  qn_memory_free(booster->pairs);
+  qn_mapped_room_release(&booster->score_room);
+  qn_mapped_room_release(&booster->pair_room);
   qn_tree_list_release(&booster->trees);
 }
 

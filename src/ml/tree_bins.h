@@ -3,27 +3,42 @@
 // that one access brings the bins of a whole group, whose sums fit in the processor's nearest cache.
 #pragma once
 #include <stdint.h>
+#include "base/mapped_room.h"
 #include "ml/tree_edges.h"
 
 enum { QN_TREE_GROUP = 8 };
 
 typedef struct qn_tree_bins {
   qn_tree_edges edges;
-  int64_t n_rows; // that are here: this rank's, or all
+  int64_t n_rows; // of this rank
   int n_columns;
-  int width; // columns of a group: QN_TREE_GROUP, or 1
   int n_groups;
-  uint8_t *bins; // [n_groups, n_rows, width]
+  const uint8_t *bins; // [n_groups, n_rows, QN_TREE_GROUP]
+  qn_mapped_room room; // where they lie
 } qn_tree_bins;
 
-/// Collective, inside a run. This rank's rows, in groups of QN_TREE_GROUP.
-qn_status qn_tree_bins_new(qn_comm *comm, const qn_rows *rows, int max_bins, qn_tree_bins **out,
-                           qn_error *err);
-/// Collective, inside a run. Makes them the rows of all ranks, column by column (width 1).
-qn_status qn_tree_bins_gather(qn_comm *comm, qn_tree_bins *bins, int64_t n_total, qn_error *err);
+/// Collective, inside a run. Bins of this rank's rows. They lie in `scratch` (NULL: never) where the budget
+/// has no room for them.
+qn_status qn_tree_bins_new(qn_comm *comm, const qn_rows *rows, int max_bins, const char *scratch,
+                           qn_tree_bins **out, qn_error *err);
 void qn_tree_bins_free(qn_tree_bins *bins);
 
-/// Where the bins of a column are: that of row i at [i * width].
+/// Where the bins of a column are: that of row i at [i * QN_TREE_GROUP].
 static inline const uint8_t *qn_tree_bins_column(const qn_tree_bins *bins, int column) {
-  return bins->bins + (int64_t)(column / bins->width) * bins->n_rows * bins->width + column % bins->width;
+  return bins->bins + (int64_t)(column / QN_TREE_GROUP) * bins->n_rows * QN_TREE_GROUP +
+         column % QN_TREE_GROUP;
 }
+
+/// Where bins are written: that of row i of this rank and column j at
+/// [j / width * group_bytes + i * width + j % width]. let_go(ctx) is called now and then: all of them were
+/// written before.
+typedef struct qn_tree_bins_place {
+  uint8_t *bins;
+  int64_t group_bytes;
+  int width;
+  void (*let_go)(const void *ctx);
+  const void *ctx;
+} qn_tree_bins_place;
+/// Collective, inside a run. Finds the bins of this rank's rows.
+qn_status qn_tree_bins_find(qn_comm *comm, const qn_rows *rows, const qn_tree_edges *edges,
+                            const qn_tree_bins_place *place, qn_error *err);

@@ -7,19 +7,22 @@
 #include <math.h>
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/mapped_room.h"
 #include "base/memory.h"
 #include "kernel/ordered_bits.h"
 #include "kernel/sort_radix.h"
 
 enum {
   SAMPLE_ROWS = 100000,
-  GATHER_BYTES = 64 << 20, // of values that are gathered at a time
+  GATHER_BYTES = 64 << 20, // of values that are gathered at a time,
+  GATHER_PART = 16,        // and this part of the budget at most
 };
 
 // Values of sampled rows of this rank, column by column.
 typedef struct row_sample {
   int64_t n, n_all; // rows of this rank, of all
   double *values;   // [n_columns, n]
+  qn_mapped_room room;
 } row_sample;
 
 static bool is_sampled(const qn_rows *rows, int64_t row) {
@@ -47,10 +50,10 @@ static int64_t sample_block(const qn_rows *rows, const qn_row_block *block, row_
   return at;
 }
 
-static qn_status sample_rows(qn_comm *comm, const qn_rows *rows, row_sample *out, qn_error *err) {
+static qn_status sample_rows(qn_comm *comm, const qn_rows *rows, const char *scratch, row_sample *out,
+                             qn_error *err) {
   qn_status status = QN_OK;
   double *room = NULL;
-  int64_t bytes = 0;
   int64_t at = 0;
 
   for (int64_t i = 0; i < rows->n_local; i++) {
@@ -58,17 +61,19 @@ static qn_status sample_rows(qn_comm *comm, const qn_rows *rows, row_sample *out
   }
   out->n_all = out->n;
   QN_TRY(qn_comm_reduce_int64(comm, QN_SUM, &out->n_all, 1, err));
-  QN_TRY(qn_mul_size(out->n, (int64_t)rows->n_columns * 8, &bytes, err));
-  out->values = qn_memory_alloc(bytes);
+  QN_TRY(qn_mapped_room_take(scratch, out->n, (int64_t)rows->n_columns * 8, "a sample of rows", &out->room,
+                             err));
+  out->values = out->room.data;
   room = qn_memory_alloc(rows->block_rows * rows->n_columns * 8);
-  QN_REQUIRE(out->values != NULL && room != NULL, err, QN_ERR_MEMORY,
-             "no memory for a sample of %" PRId64 " rows", out->n);
+  QN_REQUIRE(room != NULL, err, QN_ERR_MEMORY, "no memory for a block of rows with %d columns",
+             rows->n_columns);
   for (int64_t b = 0; b < rows->n_blocks; b++) {
     qn_row_block block;
     qn_rows_block(rows, b, &block);
     qn_row_block_densify(&block, room);
     at = sample_block(rows, &block, out, at);
   }
+  qn_mapped_room_let_go(&out->room, 0, out->room.n_bytes);
 
 done:
   qn_memory_free(room);
@@ -246,19 +251,29 @@ done:
   return status;
 }
 
-qn_status qn_tree_edges_choose(qn_comm *comm, const qn_rows *rows, int max_bins, qn_tree_edges *out,
-                               qn_error *err) {
+// Columns that are gathered at a time, the same number on all ranks: as many as the least budget allows.
+static qn_status agree_on_columns(qn_comm *comm, const qn_rows *rows, int64_t n_sampled, int *n,
+                                  qn_error *err) {
+  const int64_t part = qn_memory_budget() / GATHER_PART;
+  int64_t fit = (part > 0 && part < GATHER_BYTES ? part : GATHER_BYTES) / (8 * (n_sampled + 1));
+  const qn_status status = qn_comm_reduce_int64(comm, QN_MIN, &fit, 1, err);
+  *n = fit < 1 ? 1 : fit > rows->n_columns ? rows->n_columns : (int)fit;
+  return status;
+}
+
+qn_status qn_tree_edges_choose(qn_comm *comm, const qn_rows *rows, int max_bins, const char *scratch,
+                               qn_tree_edges *out, qn_error *err) {
   qn_status status = QN_OK;
   row_sample sample = {0};
+  int n_at_once = 1;
   qn_tree_edges edges = {.n_columns = rows->n_columns};
 
   edges.n_bins = qn_memory_alloc((int64_t)rows->n_columns * (int64_t)sizeof(int));
   edges.edges = qn_memory_alloc((int64_t)rows->n_columns * QN_TREE_BINS * 8);
   QN_REQUIRE(edges.n_bins != NULL && edges.edges != NULL, err, QN_ERR_MEMORY,
              "no memory for the bins of %d columns", rows->n_columns);
-  QN_TRY(sample_rows(comm, rows, &sample, err));
-  const int64_t fit = GATHER_BYTES / (8 * (sample.n_all + 1));
-  const int n_at_once = fit < 1 ? 1 : fit > rows->n_columns ? rows->n_columns : (int)fit;
+  QN_TRY(sample_rows(comm, rows, scratch, &sample, err));
+  QN_TRY(agree_on_columns(comm, rows, sample.n_all, &n_at_once, err));
   for (int first = 0; first < rows->n_columns; first += n_at_once) {
     const int left = rows->n_columns - first;
     QN_TRY(choose_some(comm, &sample, first, left < n_at_once ? left : n_at_once, max_bins, &edges, err));
@@ -268,7 +283,7 @@ qn_status qn_tree_edges_choose(qn_comm *comm, const qn_rows *rows, int max_bins,
   edges = (qn_tree_edges){0};
 
 done:
-  qn_memory_free(sample.values);
+  qn_mapped_room_release(&sample.room);
   qn_tree_edges_release(&edges);
   return status;
 }

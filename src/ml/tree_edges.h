@@ -16,9 +16,10 @@ typedef struct qn_tree_edges {
 } qn_tree_edges;
 
 /// Collective, inside a run. At most max_bins (2 to 255) bins a column: one for each value if there are not
-/// more, else bins of about as many rows.
-qn_status qn_tree_edges_choose(qn_comm *comm, const qn_rows *rows, int max_bins, qn_tree_edges *out,
-                               qn_error *err);
+/// more, else bins of about as many rows. The sample lies in `scratch` (NULL: never) where the budget has no
+/// room for it.
+qn_status qn_tree_edges_choose(qn_comm *comm, const qn_rows *rows, int max_bins, const char *scratch,
+                               qn_tree_edges *out, qn_error *err);
 void qn_tree_edges_release(qn_tree_edges *edges);
 
 /// Chooses the edges of one column from the values of a sample, ascending and none NaN; edges

@@ -137,14 +137,14 @@ done:
 // --- Splitting --------------------------------------------------------------------------------------------
 
 // Rows of the left side first, the order kept. Returns how many they are.
-static int64_t part_rows(const uint8_t *bins, int width, int32_t *rows, int64_t n, int bin, int missing_bin,
+static int64_t part_rows(const uint8_t *bins, int32_t *rows, int64_t n, int bin, int missing_bin,
                          int32_t *spare) {
   int64_t n_left = 0;
   int64_t n_right = 0;
   for (int64_t i = 0; i < n; i++) {
-    __builtin_prefetch(bins + (int64_t)rows[i + AHEAD < n ? i + AHEAD : i] * width);
+    __builtin_prefetch(bins + (int64_t)rows[i + AHEAD < n ? i + AHEAD : i] * QN_TREE_GROUP);
     const int32_t row = rows[i];
-    const int found = bins[(int64_t)row * width];
+    const int found = bins[(int64_t)row * QN_TREE_GROUP];
     const bool is_left = (found <= bin) | (found == missing_bin);
     rows[n_left] = row;
     spare[n_right] = row;
@@ -182,8 +182,8 @@ static void cut_rows(const qn_tree_grower *grower, const tree_leaf *parent, tree
   const qn_tree_split *split = &parent->split;
   const int missing_bin = split->missing_left ? grower->bins->edges.n_bins[split->column] : -1;
   const int64_t n_left =
-      part_rows(qn_tree_bins_column(grower->bins, split->column), grower->bins->width,
-                grower->rows + parent->first, parent->n, split->bin, missing_bin, grower->spare);
+      part_rows(qn_tree_bins_column(grower->bins, split->column), grower->rows + parent->first, parent->n,
+                split->bin, missing_bin, grower->spare);
   *left = (tree_leaf){.depth = parent->depth + 1, .first = parent->first, .n = n_left, .total = split->left};
   *right = (tree_leaf){.depth = parent->depth + 1, .first = parent->first + n_left, .n = parent->n - n_left};
   right->total = (qn_tree_cell){.g = parent->total.g - split->left.g,
@@ -293,7 +293,7 @@ int64_t qn_tree_grower_leaf_of(const qn_tree_grower *grower, int64_t row) {
   int64_t at = 0;
   while (grower->nodes[at].column >= 0) {
     const qn_tree_node *node = &grower->nodes[at];
-    const int bin = qn_tree_bins_column(grower->bins, node->column)[row * grower->bins->width];
+    const int bin = qn_tree_bins_column(grower->bins, node->column)[row * QN_TREE_GROUP];
     const bool is_missing = bin == grower->bins->edges.n_bins[node->column];
     at = (is_missing ? node->default_left : bin <= node->bin) ? node->left : node->right;
   }
@@ -301,7 +301,7 @@ int64_t qn_tree_grower_leaf_of(const qn_tree_grower *grower, int64_t row) {
 }
 
 qn_status qn_tree_grower_new(qn_comm *comm, const qn_tree_bins *bins, int64_t max_leaves, int64_t max_depth,
-                             qn_tree_grower **out, qn_error *err) {
+                             const char *scratch, qn_tree_grower **out, qn_error *err) {
   qn_status status = QN_OK;
   qn_tree_grower *grower = calloc(1, sizeof *grower);
 
@@ -311,11 +311,12 @@ qn_status qn_tree_grower_new(qn_comm *comm, const qn_tree_bins *bins, int64_t ma
   grower->max_leaves = max_leaves;
   grower->max_depth = max_depth;
   QN_TRY(qn_tree_sums_new(comm, bins, &grower->sums, err));
-  grower->rows = qn_memory_alloc(bins->n_rows * (int64_t)sizeof *grower->rows);
-  grower->spare = qn_memory_alloc(bins->n_rows * (int64_t)sizeof *grower->spare);
+  QN_TRY(qn_mapped_room_take(scratch, bins->n_rows, 2 * (int64_t)sizeof *grower->rows, "numbers of rows",
+                             &grower->room, err));
+  grower->rows = grower->room.data;
+  grower->spare = grower->rows + bins->n_rows;
   grower->is_used = calloc((size_t)bins->n_columns + 1, sizeof(bool));
-  QN_REQUIRE(grower->rows != NULL && grower->spare != NULL && grower->is_used != NULL, err, QN_ERR_MEMORY,
-             "no memory for the numbers of %" PRId64 " rows", bins->n_rows);
+  QN_REQUIRE(grower->is_used != NULL, err, QN_ERR_MEMORY, "no memory for %d columns", bins->n_columns);
   QN_TRY(agree_on_pool(grower, err));
   *out = grower;
   grower = NULL;
@@ -337,8 +338,7 @@ void qn_tree_grower_free(qn_tree_grower *grower) {
   }
   free(grower->pool);
   qn_tree_sums_free(grower->sums);
-  qn_memory_free(grower->rows);
-  qn_memory_free(grower->spare);
+  qn_mapped_room_release(&grower->room);
   free(grower->is_used);
   qn_memory_free(grower->leaves);
   qn_memory_free(grower->nodes);

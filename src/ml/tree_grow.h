@@ -14,7 +14,8 @@ typedef struct qn_tree_grower {
   bool *is_used;      // [n_columns], to be set for each tree
   int32_t *rows;      // [n_rows] this rank's rows that the tree is grown on, to be set; then leaf by leaf
   int64_t n_rows;
-  int32_t *spare; // room for as many
+  int32_t *spare;      // room for as many
+  qn_mapped_room room; // of both
 
   struct qn_tree_leaf *leaves;
   int64_t n_leaves, leaf_capacity;
@@ -25,9 +26,9 @@ typedef struct qn_tree_grower {
   int64_t n_nodes, node_capacity;
 } qn_tree_grower;
 
-/// Collective, inside a run.
+/// Collective, inside a run. Numbers of rows lie in `scratch` (NULL: never) where the budget has no room.
 qn_status qn_tree_grower_new(qn_comm *comm, const qn_tree_bins *bins, int64_t max_leaves, int64_t max_depth,
-                             qn_tree_grower **out, qn_error *err);
+                             const char *scratch, qn_tree_grower **out, qn_error *err);
 /// Collective, inside a run. Leaves have their values times `rate`.
 qn_status qn_tree_grow(qn_tree_grower *grower, const qn_tree_pair *pairs, double rate, qn_error *err);
 /// Local. The leaf (its node) of a row that is here.

@@ -3,6 +3,9 @@
 // from a checkpoint too; missing values, weights, columns that say nothing, few rows; damaged models.
 #include <math.h>
 #include <unistd.h>
+#include "base/memory.h"
+#include "comm/comm_state.h"
+#include "comm/node_memory.h"
 #include "ml/fit_fixture.h"
 #include "ml/tree_edges.h"
 #include "ml/tree_list.h"
@@ -103,6 +106,76 @@ static void trees_do_not_depend_on_the_number_of_ranks(void) {
     release(&together);
     release(&single);
   }
+}
+
+// Room for so many bytes more than there are; 0: as much as there is. Nodes of so many ranks; 0: one node.
+static void fit_within(const fit_case *c, int64_t budget, int most_ranks, int64_t least_shared,
+                       qn_model *model) {
+  QN_CHECK_OK(qn_nodes_find(comm, most_ranks, &kit_error));
+  qn_comm_set_least_node_memory(comm, least_shared);
+  job.scratch = "/tmp";
+  qn_memory_set_budget(budget > 0 ? qn_memory_used() + budget : 0);
+  QN_CHECK_OK(fit_on(comm, c, model));
+  qn_memory_set_budget(0);
+  job.scratch = NULL;
+  qn_comm_set_least_node_memory(comm, 1 << 20);
+  QN_CHECK_OK(qn_nodes_find(comm, 0, &kit_error));
+}
+
+static void trees_are_the_same_wherever_bins_lie(void) {
+  for (size_t i = 0; i < N_CASES; i++) {
+    qn_model free = {0};
+    QN_CHECK_OK(fit_on(comm, &cases[i], &free));
+    const int n_variants = strcmp(cases[i].estimator, "forest") == 0 ? 6 : 1;
+    for (int variant = 0; variant < n_variants; variant++) {
+      qn_model tight = {0};
+      const int64_t before = qn_memory_spilled();
+      const int64_t budget = variant < 4 ? 20000 : 0; // bins and labels have 57000
+      int64_t spilled = 0;
+      fit_within(&cases[i], budget, variant % 4, variant == 3 ? INT64_MAX : 1, &tight);
+      spilled = qn_memory_spilled() - before;
+      QN_CHECK_OK(qn_comm_reduce_int64(comm, QN_MIN, &spilled, 1, &kit_error));
+      QN_CHECK_OK(qn_comm_agree(comm, QN_OK, &kit_error));
+      QN_CHECK(budget == 0 ? spilled == 0 : spilled > 0);
+      check_same(&free.arrays, &tight.arrays);
+      check_same(&free.curve, &tight.curve);
+      release(&tight);
+    }
+    release(&free);
+  }
+}
+
+// So many rows that subtrees have several sizes: in scratch, in memory, in the cache.
+static void large_forests_are_the_same_wherever_bins_lie(void) {
+  enum { N_MANY = 150000, WIDTH = 12 }; // 1.8 MB of bins, 1.2 MB of labels
+  double *many = malloc((size_t)N_MANY * (WIDTH + 1) * sizeof *many);
+  const qn_training how = {.seed = 3, .report_seconds = -1};
+  qn_rows_source source = {.n_total = N_MANY, .n_columns = WIDTH, .x = many, .y = many + N_MANY * WIDTH};
+  qn_model models[2];
+
+  for (int64_t i = 0; i < N_MANY; i++) {
+    for (int64_t j = 0; j < WIDTH; j++) {
+      many[i * WIDTH + j] = uniform(i, j);
+    }
+    many[N_MANY * WIDTH + i] = many[i * WIDTH] * many[i * WIDTH + 1] + 0.1 * uniform(i, 99);
+  }
+  for (int is_tight = 0; is_tight < 2; is_tight++) {
+    new_model("forest", "task=regression n_trees=2 min_leaf_rows=50 no_bootstrap=true", N_MANY, 0,
+              &models[is_tight]);
+    job.scratch = "/tmp";
+    qn_rows *rows = NULL;
+    QN_CHECK_OK(qn_rows_from_memory(comm, &source, &rows, &kit_error));
+    const int64_t budget = qn_memory_used() + (5 << 19);
+    qn_memory_set_budget(is_tight ? budget : 0);
+    QN_CHECK_OK(qn_fit_rows(&models[is_tight], comm, &how, NULL, rows, true, &kit_error));
+    qn_memory_set_budget(0);
+    qn_rows_free(rows);
+  }
+  job.scratch = NULL;
+  check_same(&models[0].arrays, &models[1].arrays);
+  release(&models[0]);
+  release(&models[1]);
+  free(many);
 }
 
 static void a_fit_goes_on_from_its_checkpoint(void) {
@@ -233,6 +306,8 @@ static void damaged_trees_are_told(void) {
 static void run_tests(void) {
   make_rows();
   KIT_RUN(trees_do_not_depend_on_the_number_of_ranks);
+  KIT_RUN(trees_are_the_same_wherever_bins_lie);
+  KIT_RUN(large_forests_are_the_same_wherever_bins_lie);
   KIT_RUN(a_fit_goes_on_from_its_checkpoint);
   KIT_RUN(numbers_are_found_with_and_without_missing_values);
   KIT_RUN(probabilities_sum_to_1);
