@@ -16,9 +16,9 @@ typedef struct qn_model qn_model;
 /// Local. Adds the model's columns to the rows of `data`, which needs the columns that the features were made
 /// of (not the label). Regression: "prediction float64". Classes: "prediction" with the label's type, and for
 /// up to 64 classes a column "p_<class> float64" each (svm: the margin). Clusters: "cluster int64", "distance
-/// float64" (mixtures: "p_<number>"). pca, svd: "c1 float64, ...". als: "prediction float64", null for users
-/// and items not seen. A row with a null, NaN or infinite feature gets nulls, where the estimator takes none
-/// of these.
+/// float64" (mixtures: "p_<number>"). pca, svd: "c1 float64, ...". neighbours without a label: "neighbour_1
+/// ...", "distance_1 ..." (see qn_neighbours_options). als: "prediction float64", null for users and items
+/// not seen. A row with a null, NaN or infinite feature gets nulls, where the estimator takes none of these.
 QN_API qn_dataset *qn_predict(qn_dataset *data, qn_model *model);
 
 /// Collective, runs. als: the best n items for every user of the training data without those rated there:

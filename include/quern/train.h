@@ -142,11 +142,16 @@ QN_API qn_model *qn_fit_pca(qn_dataset *data, const qn_training *how, const qn_p
 QN_API qn_model *qn_fit_svd(qn_dataset *data, const qn_training *how, const qn_pca_options *options);
 
 /// The k nearest rows by Euclidean distance, by blocks of GEMM. Classes by vote if the label is text (or
-/// `classes` is set), else numbers by mean. The model holds the rows, and every rank all of them.
+/// `classes` is set), else numbers by mean. Without a label the neighbours themselves are predicted:
+/// "neighbour_1", ... and "distance_1", ... float64, nearest first, of equally near ones the earlier row; a
+/// neighbour is its value in column `id`, or without one its number among the rows trained on, from 0, int64.
+/// The model holds the rows, and every rank all of them.
 typedef struct qn_neighbours_options {
   int64_t k;                // 5
   bool weights_by_distance; // false
   bool classes;             // false: whole numbers as label are numbers to average
+  bool list;                // true where there is no label: predict the neighbours; k is 1,000 at most then
+  const char *id; // "" : without a label, the column that says which row a neighbour is; not a feature
 } qn_neighbours_options;
 QN_API qn_neighbours_options qn_neighbours_defaults(void);
 QN_API qn_model *qn_fit_neighbours(qn_dataset *data, const qn_training *how,

@@ -16,6 +16,7 @@ typedef enum {
   QN_TASK_CLUSTER,    // 2 outputs a row: number of the cluster, distance
   QN_TASK_MIXTURE,    // arrays "weights" [k]: k probabilities a row
   QN_TASK_COMPONENTS, // array "components" [k, n_columns]: k outputs a row
+  QN_TASK_NEIGHBOURS, // 2 k outputs a row: k numbers of rows (or in model->ids), then k distances
   QN_TASK_RATING      // reads user and item columns itself
 } qn_task;
 

@@ -35,6 +35,22 @@ done:
   return status;
 }
 
+// A field of the options by its name, NULL if the estimator has none.
+static void *option_of(const qn_estimator *estimator, const void *options, const char *name) {
+  for (const qn_setting *setting = estimator->settings; setting->info.name != NULL; setting++) {
+    if (strcmp(setting->info.name, name) == 0) {
+      return (char *)options + setting->offset;
+    }
+  }
+  return NULL;
+}
+
+// The column that names rows, or NULL.
+static const char *id_of(const qn_estimator *estimator, const void *options) {
+  const char **id = option_of(estimator, options, "id");
+  return id == NULL || *id == NULL || (*id)[0] == '\0' ? NULL : *id;
+}
+
 // What can be known before any row is read.
 static qn_status check_training(const qn_dataset *data, const qn_estimator *estimator, const qn_training *how,
                                 const void *options, qn_error *err) {
@@ -44,6 +60,13 @@ static qn_status check_training(const qn_dataset *data, const qn_estimator *esti
              "%s learns a label: say which column it is", estimator->name);
   QN_REQUIRE(how->label == NULL || !estimator->takes_no_label, err, QN_ERR_ARG,
              "%s learns no label: leave '%s' out", estimator->name, how->label);
+  if (estimator->task(options) == QN_TASK_NEIGHBOURS) {
+    QN_REQUIRE(how->label == NULL, err, QN_ERR_ARG,
+               "%s gives the neighbours themselves (list, id) where it learns no label: leave '%s' out",
+               estimator->name, how->label);
+    QN_REQUIRE(how->weight == NULL, err, QN_ERR_ARG,
+               "%s without a label has no use for weights: leave '%s' out", estimator->name, how->weight);
+  }
   if (how->weight != NULL) {
     QN_TRY(qn_check_number_column(data, how->weight, "weight", err));
   }
@@ -92,26 +115,30 @@ done:
   return status;
 }
 
-// A label that is text has classes, whether or not an option of that name was set.
-static void choose_classes(const qn_dataset *data, const char *label, qn_model *model) {
+// A label that is text has classes, whether or not an option of that name was set; without a label rows are
+// listed, if they can be.
+static void choose_task(const qn_dataset *data, const char *label, qn_model *model) {
   const int column = label == NULL ? -1 : qn_schema_find(data->schema, label);
+  bool *list = option_of(model->estimator, model->options, "list");
+  bool *classes = option_of(model->estimator, model->options, "classes");
 
+  if (list != NULL && (label == NULL || id_of(model->estimator, model->options) != NULL)) {
+    *list = true;
+  }
   if (column < 0 || is_number(qn_schema_type(data->schema, column))) {
     return;
   }
-  for (const qn_setting *setting = model->estimator->settings; setting->info.name != NULL; setting++) {
-    if (setting->kind == QN_SETTING_BOOL && strcmp(setting->info.name, "classes") == 0) {
-      *(bool *)((char *)model->options + setting->offset) = true;
-    }
+  if (classes != NULL) {
+    *classes = true;
   }
 }
 
 qn_status qn_fit_features(qn_model *model, qn_dataset *data, const qn_training *how, qn_error *err) {
-  const char *excluded[] = {how->label, how->weight};
+  const char *excluded[] = {how->label, how->weight, id_of(model->estimator, model->options)};
 
   qn_features_free(model->features);
   model->features = NULL;
-  return qn_features_fit(data, how->features, excluded, 2, model->estimator->takes_missing, &model->features,
+  return qn_features_fit(data, how->features, excluded, 3, model->estimator->takes_missing, &model->features,
                          err);
 }
 
@@ -120,14 +147,15 @@ qn_status qn_fit_load(const qn_model *model, qn_dataset *data, const qn_training
   qn_status status = QN_OK;
   const qn_estimator *estimator = model->estimator;
   const bool is_sparse = qn_features_is_sparse(model->features);
+  const char *id = id_of(estimator, model->options);
 
   QN_REQUIRE(!is_sparse || estimator->takes_sparse ||
                  qn_features_n_columns(model->features) <= MOST_DENSE_COLUMNS,
              err, QN_ERR_ARG, "%s needs dense rows, and %d columns are too many for that (at most %d)",
              estimator->name, qn_features_n_columns(model->features), MOST_DENSE_COLUMNS);
   const qn_rows_wanted wanted = {.features = model->features,
-                                 .classes = &model->classes,
-                                 .label = how->label,
+                                 .classes = id == NULL ? &model->classes : &model->ids,
+                                 .label = id == NULL ? how->label : id,
                                  .weight = how->weight,
                                  .is_float32 = how->float32,
                                  .is_exact = how->exact,
@@ -148,10 +176,13 @@ qn_status qn_fit_prepare(qn_dataset *data, const qn_estimator *estimator, const 
   QN_TRY(qn_settings_check(estimator, options, err));
   QN_TRY(qn_model_new(data->plan->job, estimator, &made, err));
   QN_TRY(describe(made, how, options, err));
-  choose_classes(data, how->label, made);
+  choose_task(data, how->label, made);
   QN_TRY(check_training(data, estimator, how, made->options, err));
   if (estimator->task(made->options) == QN_TASK_CLASS) {
     QN_TRY(qn_classes_fit(data, how->label, &made->classes, err));
+  }
+  if (id_of(estimator, made->options) != NULL) {
+    QN_TRY(qn_classes_fit_ids(data, id_of(estimator, made->options), &made->ids, err));
   }
   *model = made;
 

@@ -121,6 +121,8 @@ static qn_status evaluate(qn_dataset *data, qn_model *model, const char *weight,
     return qn_evaluate_components(data, model, weight, out);
   case QN_TASK_RATING:
     return qn_evaluate_ratings(data, model, out);
+  case QN_TASK_NEIGHBOURS:
+    break;
   }
   return refuse(data->plan->job, "there is no metric for a model of '%s' without a label",
                 model->estimator->name);

@@ -55,7 +55,8 @@ qn_status qn_model_put(const qn_model *model, qn_arrays *out, qn_error *err) {
   }
   // format version, rows trained on, seed, float32, exact
   QN_TRY(qn_arrays_put(out, "model_numbers", QN_INT64, sizeof numbers / sizeof *numbers, numbers, err));
-  QN_TRY(qn_classes_put(&model->classes, out, err));
+  QN_TRY(qn_classes_put(&model->classes, "class", out, err));
+  QN_TRY(qn_classes_put(&model->ids, "id", out, err));
   QN_TRY(put_metrics(&model->metrics, out, err));
   QN_TRY(qn_arrays_copy(&model->curve, "", "curve_", out, err));
   QN_TRY(qn_arrays_copy(&model->arrays, "", "learned_", out, err));
@@ -117,7 +118,8 @@ qn_status qn_model_get(qn_model *model, const qn_arrays *kept, qn_error *err) {
   }
   QN_REQUIRE(features != NULL || model->estimator->loads_itself, err, QN_ERR_FORMAT,
              "the model lacks its features");
-  QN_TRY(qn_classes_get(kept, &model->classes, err));
+  QN_TRY(qn_classes_get(kept, "class", &model->classes, err));
+  QN_TRY(qn_classes_get(kept, "id", &model->ids, err));
   QN_TRY(get_metrics(kept, &model->metrics, err));
   QN_TRY(qn_arrays_copy(kept, "curve_", "", &model->curve, err));
   QN_TRY(qn_arrays_copy(kept, "learned_", "", &model->arrays, err));

@@ -50,6 +50,7 @@ void qn_model_free(qn_model *model) {
     qn_als_lookup_free(model->als_lookup);
     qn_features_free(model->features);
     qn_classes_release(&model->classes);
+    qn_classes_release(&model->ids);
     qn_arrays_release(&model->arrays);
     qn_arrays_release(&model->curve);
     qn_arena_release(&model->arena);
@@ -72,6 +73,8 @@ int qn_model_n_outputs(const qn_model *model) {
     return model->classes.n;
   case QN_TASK_CLUSTER:
     return 2;
+  case QN_TASK_NEIGHBOURS:
+    return 2 * (int)((const qn_neighbours_options *)model->options)->k;
   case QN_TASK_MIXTURE:
     return learned_size(model, "weights", 0);
   case QN_TASK_COMPONENTS:

@@ -23,6 +23,7 @@ struct qn_model {
   qn_features *features; // NULL for estimators that read columns themselves
   const char *columns;   // the text of what they read, how->features; else NULL
   qn_classes classes;    // n is 0 for numbers
+  qn_classes ids;        // neighbours without a label: what they are called; n is 0: by their numbers
   qn_arrays arrays;      // learned
   qn_arrays curve;       // of the training: "step" int64, "loss" float64, "gradient_norm" float64
   qn_metrics metrics;

@@ -14,7 +14,8 @@
 #include "ml/neighbours_heap.h"
 #include "ml/wide.h"
 
-enum { QUERY_CHUNK = 256, ROW_CHUNK = 512, WIDTH = 8 };
+enum { QUERY_CHUNK = 256, ROW_CHUNK = 512, WIDTH = 8, MOST_LISTED = 1000 };
+static const double ROUNDING = 2.3e-16;
 
 static const qn_setting settings[] = {
     {{"k", "5", "neighbours"}, QN_SETTING_INT64, offsetof(qn_neighbours_options, k), 1, 1e6, NULL},
@@ -27,6 +28,18 @@ static const qn_setting settings[] = {
     {{"classes", "false", "a label of whole numbers is classes, not numbers to average"},
      QN_SETTING_BOOL,
      offsetof(qn_neighbours_options, classes),
+     0,
+     0,
+     NULL},
+    {{"list", "false", "give the neighbours themselves, as always without a label"},
+     QN_SETTING_BOOL,
+     offsetof(qn_neighbours_options, list),
+     0,
+     0,
+     NULL},
+    {{"id", "", "without a label: the column that names rows (default: their numbers, from 0)"},
+     QN_SETTING_TEXT,
+     offsetof(qn_neighbours_options, id),
      0,
      0,
      NULL},
@@ -55,20 +68,6 @@ done:
   return status;
 }
 
-// Without a label: the numbers of the outputs.
-static qn_status put_numbers(qn_fit_state *fit, qn_error *err) {
-  qn_status status = QN_OK;
-  const int64_t k = ((const qn_neighbours_options *)fit->options)->k;
-  void *numbers = NULL;
-
-  QN_TRY(qn_arrays_new(&fit->model->arrays, "neighbour_numbers", QN_INT64, 1, &k, &numbers, err));
-  for (int64_t i = 0; i < k; i++) {
-    ((int64_t *)numbers)[i] = i + 1;
-  }
-done:
-  return status;
-}
-
 static qn_status fit_neighbours(qn_fit_state *fit, qn_error *err) {
   qn_status status = QN_OK;
   const qn_neighbours_options *options = fit->options;
@@ -83,6 +82,9 @@ static qn_status fit_neighbours(qn_fit_state *fit, qn_error *err) {
   QN_REQUIRE(options->k <= rows->n_total, err, QN_ERR_VALUE,
              "%lld neighbours are wanted (k), but there are only %lld rows: choose k <= %lld",
              (long long)options->k, (long long)rows->n_total, (long long)rows->n_total);
+  QN_REQUIRE(!options->list || options->k <= MOST_LISTED, err, QN_ERR_ARG,
+             "without a label each of the %lld neighbours (k) becomes two columns: choose k <= %d",
+             (long long)options->k, MOST_LISTED);
   QN_TRY(qn_rows_room(rows, &room, err));
   QN_TRY(qn_doubles_new(1, rows->n_columns, &mean, err));
   QN_TRY(qn_column_moments(fit->comm, rows, fit->how->exact, room, mean, NULL, err));
@@ -97,9 +99,7 @@ static qn_status fit_neighbours(qn_fit_state *fit, qn_error *err) {
   QN_TRY(gather(fit, "rows", own, rows->n_columns, err));
   QN_TRY(qn_arrays_put(&fit->model->arrays, "mean", QN_FLOAT64, rows->n_columns, mean, err));
   if (rows->y != NULL) {
-    QN_TRY(gather(fit, "labels", rows->y, 1, err));
-  } else {
-    QN_TRY(put_numbers(fit, err));
+    QN_TRY(gather(fit, options->list ? "id_numbers" : "labels", rows->y, 1, err));
   }
   if (rows->w != NULL) {
     QN_TRY(gather(fit, "row_weights", rows->w, 1, err));
@@ -117,8 +117,11 @@ done:
 typedef struct search {
   int64_t n_rows, k;
   int n_columns;
-  const double *rows, *mean, *labels, *row_weights;
-  double *queries;  // [n_queries, n_columns], less the mean
+  const double *rows, *mean, *labels, *row_weights, *id_numbers;
+  double *queries; // [n_queries, n_columns], less the mean
+  double *shifts;  // [n_queries]: what is added to a score to make it a squared distance
+  double *lengths; // [n_queries] of the queries less the mean
+  double mean_length;
   double *norms;    // [ROW_CHUNK] of training rows less the mean, squared
   double *products; // [QUERY_CHUNK, ROW_CHUNK]
   qn_neighbour *heaps;
@@ -126,6 +129,8 @@ typedef struct search {
 
 static void close_search(search *s) {
   qn_memory_free(s->queries);
+  qn_memory_free(s->shifts);
+  qn_memory_free(s->lengths);
   qn_memory_free(s->norms);
   qn_memory_free(s->products);
   qn_memory_free(s->heaps);
@@ -148,6 +153,10 @@ static qn_status open_search(const qn_model *model, const qn_row_block *block, s
     QN_TRY(qn_arrays_get(&model->arrays, "labels", QN_FLOAT64, 1, &s->n_rows, &data, err));
     s->labels = data;
   }
+  if (qn_arrays_find(&model->arrays, "id_numbers") != NULL) {
+    QN_TRY(qn_arrays_get(&model->arrays, "id_numbers", QN_FLOAT64, 1, &s->n_rows, &data, err));
+    s->id_numbers = data;
+  }
   if (qn_arrays_find(&model->arrays, "row_weights") != NULL) {
     QN_TRY(qn_arrays_get(&model->arrays, "row_weights", QN_FLOAT64, 1, &s->n_rows, &data, err));
     s->row_weights = data;
@@ -155,11 +164,20 @@ static qn_status open_search(const qn_model *model, const qn_row_block *block, s
   QN_REQUIRE(s->k <= s->n_rows, err, QN_ERR_FORMAT, "the model has %lld rows, fewer than its k of %lld",
              (long long)s->n_rows, (long long)s->k);
   QN_TRY(qn_doubles_new(block->n_rows, s->n_columns, &s->queries, err));
+  QN_TRY(qn_doubles_new(block->n_rows, 1, &s->shifts, err));
+  QN_TRY(qn_doubles_new(block->n_rows, 1, &s->lengths, err));
   QN_TRY(qn_doubles_new(ROW_CHUNK, 1, &s->norms, err));
   QN_TRY(qn_doubles_new(QUERY_CHUNK, ROW_CHUNK, &s->products, err));
   QN_TRY(qn_neighbours_heaps_new(block->n_rows, s->k, &s->heaps, err));
   for (int64_t i = 0; i < block->n_rows * s->n_columns; i++) {
     s->queries[i] = block->x[i] - s->mean[i % s->n_columns];
+  }
+  s->mean_length = cblas_dnrm2(s->n_columns, s->mean, 1);
+  for (int64_t i = 0; i < block->n_rows; i++) {
+    const double *z = s->queries + i * s->n_columns;
+    const double square = cblas_ddot(s->n_columns, z, 1, z, 1);
+    s->shifts[i] = square + 2 * cblas_ddot(s->n_columns, z, 1, s->mean, 1);
+    s->lengths[i] = sqrt(square);
   }
 done:
   return status;
@@ -193,44 +211,60 @@ QN_WIDE static int64_t next_below(const double *products, const double *norms, i
   return at;
 }
 
+// Scores below it may be nearer than the worst neighbour, in spite of the rounding of products. `longest`: of
+// the rows less the mean.
+static double bar_of(const search *s, int64_t query, double longest, double distance) {
+  const double z = s->lengths[query];
+  const double m = s->mean_length;
+  const double size = 2 * z * (longest + 2 * m) + longest * longest + z * z + distance * distance;
+
+  return distance * distance - s->shifts[query] + 2 * ROUNDING * (s->n_columns + 8) * size;
+}
+
+// Puts those rows of a chunk among the neighbours of a query that belong there. What counts is the distance
+// taken directly, so that equal rows are equally far wherever they lie.
+static void pick(search *s, const double *x, int64_t query, const double *products, int64_t first, int64_t n,
+                 double longest) {
+  qn_neighbour *heap = s->heaps + query * s->k;
+  const int d = s->n_columns;
+  double bar = bar_of(s, query, longest, heap[0].distance);
+
+  for (int64_t r = next_below(products, s->norms, 0, n, bar); r < n;
+       r = next_below(products, s->norms, r + 1, n, bar)) {
+    const double distance = sqrt(qn_squared_distance(x + query * d, s->rows + (first + r) * d, d));
+    if (distance < heap[0].distance) { // of equal ones the earlier row, which came before
+      qn_neighbours_replace(heap, s->k, distance, first + r);
+      bar = bar_of(s, query, longest, heap[0].distance);
+    }
+  }
+}
+
 // With z = query - m and r = row - m: |z - r|^2 - |z|^2 = |r|^2 - 2 z r, and z r differs from z row by what
 // is the same for all rows.
-static void search_chunk(search *s, int64_t n_queries, int64_t first, int64_t n) {
+static void search_chunk(search *s, const double *x, int64_t n_queries, int64_t first, int64_t n) {
   const int d = s->n_columns;
   const double *rows = s->rows + first * d;
+  double longest = 0;
 
   for (int64_t r = 0; r < n; r++) {
     s->norms[r] = qn_squared_distance(rows + r * d, s->mean, d);
+    longest = fmax(longest, s->norms[r]);
   }
+  longest = sqrt(longest);
   for (int64_t from = 0; from < n_queries; from += QUERY_CHUNK) {
     const int64_t m = n_queries - from < QUERY_CHUNK ? n_queries - from : QUERY_CHUNK;
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, d, -2.0, s->queries + from * d, d,
                 rows, d, 0.0, s->products, (int)n);
     for (int64_t q = 0; q < m; q++) {
-      qn_neighbour *heap = s->heaps + (from + q) * s->k;
-      const double *row = s->products + q * n;
-      double bar = heap[0].distance;
-      for (int64_t r = next_below(row, s->norms, 0, n, bar); r < n;
-           r = next_below(row, s->norms, r + 1, n, bar)) {
-        qn_neighbours_replace(heap, s->k, row[r] + s->norms[r], first + r);
-        bar = heap[0].distance;
-      }
+      pick(s, x, from + q, s->products + q * n, first, n, longest);
     }
   }
 }
 
-static void search_rows(search *s, int64_t n_queries) {
+static void search_rows(search *s, const double *x, int64_t n_queries) {
   for (int64_t first = 0; first < s->n_rows; first += ROW_CHUNK) {
-    search_chunk(s, n_queries, first, s->n_rows - first < ROW_CHUNK ? s->n_rows - first : ROW_CHUNK);
+    search_chunk(s, x, n_queries, first, s->n_rows - first < ROW_CHUNK ? s->n_rows - first : ROW_CHUNK);
   }
-}
-
-// Distances of the neighbours, taken directly, nearest first.
-static void settle(const search *s, const double *query, qn_neighbour *heap) {
-  for (int64_t i = 0; i < s->k; i++) {
-    heap[i].distance = sqrt(qn_squared_distance(query, s->rows + heap[i].row * s->n_columns, s->n_columns));
-  }
-  qn_neighbours_sort(heap, s->k);
 }
 
 // How much a neighbour counts; where some lie on the query itself, only they do.
@@ -242,6 +276,14 @@ static double weight_of(const search *s, const qn_neighbour *heap, int64_t i, bo
   return heap[0].distance > 0 ? own / heap[i].distance : heap[i].distance > 0 ? 0.0 : own;
 }
 
+// Numbers of the neighbours (or of their ids), then their distances.
+static void list(const search *s, const qn_neighbour *heap, double *outputs) {
+  for (int64_t i = 0; i < s->k; i++) {
+    outputs[i] = s->id_numbers == NULL ? (double)heap[i].row : s->id_numbers[heap[i].row];
+    outputs[s->k + i] = heap[i].distance;
+  }
+}
+
 static void answer(const search *s, const qn_neighbour *heap, bool by_distance, int n_classes,
                    double *outputs) {
   double total = 0;
@@ -251,10 +293,6 @@ static void answer(const search *s, const qn_neighbour *heap, bool by_distance, 
     outputs[c] = 0;
   }
   for (int64_t i = 0; i < s->k; i++) {
-    if (s->labels == NULL) {
-      outputs[i] = (double)heap[i].row;
-      continue;
-    }
     const double weight = weight_of(s, heap, i, by_distance);
     const double label = s->labels[heap[i].row];
     total += weight;
@@ -263,7 +301,7 @@ static void answer(const search *s, const qn_neighbour *heap, bool by_distance, 
       outputs[(int)label] += weight;
     }
   }
-  if (s->labels != NULL && n_classes == 0) {
+  if (n_classes == 0) {
     outputs[0] = total > 0 ? sum / total : s->labels[heap[0].row];
   }
   for (int c = 0; c < n_classes; c++) {
@@ -278,11 +316,17 @@ static qn_status predict(const qn_model *model, const qn_row_block *block, doubl
   search s = {0};
 
   QN_TRY(open_search(model, block, &s, err));
-  const int64_t n_outputs = s.labels == NULL ? s.k : n_classes > 0 ? n_classes : 1;
-  search_rows(&s, block->n_rows);
+  QN_REQUIRE(options->list || s.labels != NULL, err, QN_ERR_FORMAT, "the model lacks its labels");
+  const int64_t n_outputs = options->list ? 2 * s.k : n_classes > 0 ? n_classes : 1;
+  search_rows(&s, block->x, block->n_rows);
   for (int64_t i = 0; i < block->n_rows; i++) {
-    settle(&s, block->x + i * s.n_columns, s.heaps + i * s.k);
-    answer(&s, s.heaps + i * s.k, options->weights_by_distance, n_classes, outputs + i * n_outputs);
+    qn_neighbour *heap = s.heaps + i * s.k;
+    qn_neighbours_sort(heap, s.k);
+    if (options->list) {
+      list(&s, heap, outputs + i * n_outputs);
+    } else {
+      answer(&s, heap, options->weights_by_distance, n_classes, outputs + i * n_outputs);
+    }
   }
 done:
   close_search(&s);
@@ -290,17 +334,18 @@ done:
 }
 
 static qn_task task(const void *options) {
-  return ((const qn_neighbours_options *)options)->classes ? QN_TASK_CLASS : QN_TASK_NUMBER;
+  const qn_neighbours_options *chosen = options;
+  return chosen->list ? QN_TASK_NEIGHBOURS : chosen->classes ? QN_TASK_CLASS : QN_TASK_NUMBER;
 }
 
-const qn_estimator qn_estimator_neighbours = {.name = "neighbours",
-                                              .summary = "by the k nearest training rows",
-                                              .settings = settings,
-                                              .options_size = sizeof(qn_neighbours_options),
-                                              .needs_label = true,
-                                              .task = task,
-                                              .fit = fit_neighbours,
-                                              .predict = predict};
+const qn_estimator qn_estimator_neighbours = {
+    .name = "neighbours",
+    .summary = "by the k nearest training rows; without a label these rows themselves",
+    .settings = settings,
+    .options_size = sizeof(qn_neighbours_options),
+    .task = task,
+    .fit = fit_neighbours,
+    .predict = predict};
 
 QN_API qn_neighbours_options qn_neighbours_defaults(void) {
   qn_neighbours_options options;

@@ -331,6 +331,8 @@ static qn_status export_model(const qn_model *model, const char *path, qn_error 
   }
   QN_REQUIRE(i < sizeof makers / sizeof *makers, err, QN_ERR_ARG, "there is no counterpart of '%s' in ONNX",
              model->estimator->name);
+  QN_REQUIRE(model->estimator->task(model->options) != QN_TASK_NEIGHBOURS, err, QN_ERR_ARG,
+             "%s without a label, which lists rows, has no counterpart in ONNX", model->estimator->name);
   graph = qn_memory_alloc(sizeof *graph);
   QN_REQUIRE(graph != NULL, err, QN_ERR_MEMORY, "no memory for an ONNX graph");
   memset(graph, 0, sizeof *graph);

@@ -72,6 +72,23 @@ static void append_class(const predictor *state, qn_appender *out, const double 
   }
 }
 
+// Numbers of rows, or of their ids; then distances.
+static void append_neighbours(const predictor *state, qn_appender *out, const double *values) {
+  const qn_classes *ids = &state->model->ids;
+  const int k = state->n_outputs / 2;
+
+  for (int i = 0; i < k; i++) {
+    if (ids->n == 0 || isnan(values[i])) {
+      append_whole(out, values[i]);
+    } else {
+      qn_append_from(out, &ids->values->columns[0], (int64_t)values[i]);
+    }
+  }
+  for (int i = k; i < 2 * k; i++) {
+    append_number(out, values[i]);
+  }
+}
+
 static void append_row(const predictor *state, qn_appender *out, const double *values) {
   switch (state->task) {
   case QN_TASK_CLASS:
@@ -86,6 +103,9 @@ static void append_row(const predictor *state, qn_appender *out, const double *v
     for (int i = 0; i < state->n_outputs; i++) {
       append_number(out, values[i]);
     }
+    break;
+  case QN_TASK_NEIGHBOURS:
+    append_neighbours(state, out, values);
     break;
   case QN_TASK_NUMBER:
   case QN_TASK_COMPONENTS:
@@ -145,6 +165,22 @@ done:
   return status;
 }
 
+static qn_status print_neighbour_columns(const qn_model *model, qn_buffer *out, qn_error *err) {
+  qn_status status = QN_OK;
+  const int k = qn_model_n_outputs(model) / 2;
+  const char *type = qn_type_name(model->ids.n > 0 ? model->ids.type : QN_INT64);
+
+  for (int i = 1; i <= k; i++) {
+    QN_TRY(qn_buffer_printf(out, err, "neighbour_%d %s, ", i, type));
+  }
+  for (int i = 1; i <= k; i++) {
+    QN_TRY(qn_buffer_printf(out, err, "distance_%d float64%s", i, i == k ? "" : ", "));
+  }
+
+done:
+  return status;
+}
+
 // The schema of the model's columns, as text.
 static qn_status print_columns(const qn_model *model, qn_task task, qn_buffer *out, qn_error *err) {
   qn_status status = QN_OK;
@@ -154,6 +190,9 @@ static qn_status print_columns(const qn_model *model, qn_task task, qn_buffer *o
   switch (task) {
   case QN_TASK_CLASS:
     QN_TRY(print_class_columns(model, out, err));
+    break;
+  case QN_TASK_NEIGHBOURS:
+    QN_TRY(print_neighbour_columns(model, out, err));
     break;
   case QN_TASK_CLUSTER:
     QN_TRY(qn_buffer_printf(out, err, "cluster int64, distance float64"));

@@ -420,7 +420,8 @@ static bool is_suitable(const qn_trials *trials, void *room) {
     const qn_task task = is_good ? estimator->task(room) : QN_TASK_RATING;
     first = c == 0 ? task : first;
     const bool has_label = task == QN_TASK_NUMBER || task == QN_TASK_CLASS;
-    is_good = task == first && task != QN_TASK_RATING && has_label == (trials->how->label != NULL);
+    is_good = task == first && task != QN_TASK_RATING && task != QN_TASK_NEIGHBOURS &&
+              has_label == (trials->how->label != NULL);
   }
   qn_arena_release(&arena);
   return is_good;

@@ -51,6 +51,8 @@ static int enter(const qn_model *model, const qn_row_block *block, int64_t row, 
     entry[0] = block->y[row];
     entry[1] = outputs[0];
     return OTHER_WIDTH;
+  case QN_TASK_NEIGHBOURS: // are not judged
+    break;
   }
   return 0;
 }
@@ -182,6 +184,8 @@ qn_status qn_judged_metrics(const qn_model *model, double *rows, int64_t n, qn_m
   case QN_TASK_NUMBER:
   case QN_TASK_RATING:
     metrics_of_numbers(rows, n, out);
+    break;
+  case QN_TASK_NEIGHBOURS:
     break;
   }
   return QN_OK;

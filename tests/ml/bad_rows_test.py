@@ -83,6 +83,17 @@ def weights_must_be_numbers_from_zero(folder):
     refused(folder, "linear", table, says="weights", weight="w", features="x0, x1")
 
 
+def neighbours_are_named_by_a_column_that_is_there(folder):
+    names = Table({"sku": np.array([f"n {i % 40}" for i in range(50)]), "x": np.arange(50.0)})
+    refused(folder, "neighbours", names, says=("'skew'", "id"), id="skew")
+    refused(folder, "neighbours", with_value(names, "sku", 3, None), says=("id 'sku'", "null"), id="sku")
+    refused(folder, "neighbours", names, says="only 50 rows", k=51, id="sku")
+    refused(folder, "neighbours", NUMBERS, says="leave 'y' out", list=True)
+    refused(folder, "neighbours", names, says="no use for weights", id="sku", weight="x")
+    many = Table({"x": np.arange(1200.0)})
+    refused(folder, "neighbours", many, says="1000", k=1001)
+
+
 def there_must_be_enough_rows(folder):
     few = HEAPS.rows(slice(0, 5))
     refused(folder, "kmeans", few, says="5", k=6)
@@ -140,6 +151,6 @@ def rows_larger_than_the_budget_are_mapped(folder):
 
 if __name__ == "__main__":
     sys.exit(run_tests([a_feature_without_a_value_is_told, trees_take_missing_values, constant_and_empty_columns_do_no_harm,
-                        labels_must_be_there_and_tell_apart, weights_must_be_numbers_from_zero, there_must_be_enough_rows,
+                        labels_must_be_there_and_tell_apart, weights_must_be_numbers_from_zero, neighbours_are_named_by_a_column_that_is_there, there_must_be_enough_rows,
                         numbers_that_an_estimator_cannot_take_are_told, options_out_of_range_are_told,
                         a_model_says_what_it_misses, rows_larger_than_the_budget_are_mapped]))

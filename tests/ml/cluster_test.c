@@ -84,7 +84,7 @@ static const fit_case cases[] = {
     {.estimator = "svd", .options = "k=2", .has_weights = true},
     {.estimator = "svd", .options = "k=2 method=randomised", .is_float32 = true},
     {.estimator = "neighbours", .options = "k=3", .has_labels = true, .has_weights = true},
-    {.estimator = "neighbours", .options = "k=3"},
+    {.estimator = "neighbours", .options = "k=3 list=true"},
 };
 
 static void models_do_not_depend_on_the_number_of_ranks(void) {
@@ -200,18 +200,18 @@ static void clusters_are_the_nearest_centres(void) {
 
 static void neighbours_are_the_nearest_rows(void) {
   enum { N = 40, K = 4 };
-  double outputs[N * K];
+  double outputs[N * 2 * K];
   qn_model model = {0};
-  QN_CHECK_OK(fit_on(comm, &(fit_case){.estimator = "neighbours", .options = "k=4"}, &model));
+  QN_CHECK_OK(fit_on(comm, &(fit_case){.estimator = "neighbours", .options = "k=4 list=true"}, &model));
   int64_t n_wrong = 0;
   predict(&model, N, outputs);
   for (int64_t q = 0; q < N; q++) {
-    const double last = distance_of((int64_t)outputs[q * K + K - 1], x + q * N_COLUMNS);
+    const double last = distance_of((int64_t)outputs[q * 2 * K + K - 1], x + q * N_COLUMNS);
     int64_t n_nearer = 0;
     for (int64_t i = 0; i < N_ROWS; i++) {
       n_nearer += distance_of(i, x + q * N_COLUMNS) < last;
     }
-    n_wrong += (int64_t)outputs[q * K] != q; // each row is nearest to itself
+    n_wrong += (int64_t)outputs[q * 2 * K] != q; // each row is nearest to itself
     n_wrong += n_nearer != K - 1;
   }
   QN_CHECK_INT(n_wrong, 0);

@@ -49,6 +49,7 @@ CASES = {
     "pca": ("pca", HEAPS, {"k": 3}),
     "svd": ("svd", HEAPS, {"k": 3, "method": "randomised"}),
     "neighbours": ("neighbours", TWO, {"k": 3}),
+    "neighbours listed": ("neighbours", HEAPS, {"k": 3}),
     "gbdt": ("gbdt", FOUR, {"n_trees": 6, "max_leaves": 8, "row_fraction": 0.8}),
     "gbdt numbers": ("gbdt", NUMBERS, {"task": "regression", "n_trees": 6, "max_leaves": 8}),
     "forest": ("forest", FOUR, {"n_trees": 6, "max_leaves": 16}),

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from training_kit import (Skipped, Table, evaluate, expect_close, expect_no_worse, load_adult, load_agaricus, load_covtype, load_digits,
-                          load_housing, load_lightgbm, log_loss, parse_metrics, predict, probabilities, quern, read_model, run_tests,
+                          load_housing, load_lightgbm, log_loss, parse_metrics, predict, probabilities, quern, read, read_model, read_table, run_tests,
                           succeeds, train)
 
 CONVEX = 1e-6
@@ -168,6 +168,30 @@ def components_explain_as_much(folder):
     expect_close(learned(model, "singular_values"), peer.singular_values_, 1e-6, "singular values")
 
 
+def listed_neighbours_are_the_nearest(folder):
+    from sklearn.neighbors import NearestNeighbors
+    random = np.random.default_rng(2)
+    x = np.vstack([random.normal(size=(700, 3)) + 100, random.integers(0, 4, (900, 3))])  # of these many are equal, or equally far
+    sku = np.array([f"sku {i * 7919 % 1600:04}" for i in range(1600)])
+    table = Table({**{f"x{j}": x[:, j] for j in range(3)}, "sku": sku})
+    distance = np.sqrt(((x[:, None, :] - x[None, :, :]) ** 2).sum(axis=2))
+    order = np.argsort(distance, axis=1, kind="stable")[:, :6]  # equal ones in order of their rows
+    peer = NearestNeighbors(n_neighbors=6, algorithm="brute").fit(x).kneighbors(x)[0]
+    named = train(folder, "neighbours", table, k=6, id="sku")
+    numbered = train(folder, "neighbours", table, k=6, features="x0, x1, x2", out="numbered.h5")
+    files = []
+    for n_ranks in (1, 2, 3, 5):
+        found = predict(folder, named, table, n_ranks=n_ranks, out=f"named{n_ranks}.csv")
+        predict(folder, numbered, table, n_ranks=n_ranks, out=f"numbered{n_ranks}.csv")
+        files.append([read(os.path.join(folder, f"{name}{n_ranks}.csv")) for name in ("named", "numbered")])
+    assert all(others == files[0] for others in files), "other bytes on another number of ranks"
+    numbers = read_table(os.path.join(folder, "numbered1.csv"))
+    assert np.array_equal(np.column_stack([numbers[f"neighbour_{i + 1}"] for i in range(6)]), order)
+    assert np.array_equal(np.column_stack([found[f"neighbour_{i + 1}"] for i in range(6)]), sku[order])
+    expect_close(np.column_stack([found[f"distance_{i + 1}"] for i in range(6)]), np.take_along_axis(distance, order, axis=1), 1e-12, "distances")
+    expect_close(np.column_stack([found[f"distance_{i + 1}"] for i in range(6)]), peer, 1e-6, "distances of the peer")
+
+
 def neighbours_are_the_nearest(folder):
     from sklearn.neighbors import KNeighborsClassifier
     table, test = load_digits().rows(slice(0, 1500)).split()
@@ -237,5 +261,5 @@ if __name__ == "__main__":
                         logistic_regression_reaches_the_same_loss,
                         a_sparse_logistic_regression_learns_what_the_dense_one_does,
                         the_support_vector_machine_reaches_the_same_loss, naive_bayes_says_the_same, clusters_are_as_tight,
-                        components_explain_as_much, neighbours_are_the_nearest, boosted_trees_are_as_good,
+                        components_explain_as_much, listed_neighbours_are_the_nearest, neighbours_are_the_nearest, boosted_trees_are_as_good,
                         text_columns_help_boosted_trees, forests_are_as_good, networks_read_digits_as_well]))
