@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 
-from estimator_cases import FOUR, HEAPS, NUMBERS, TWO, every_case
-from training_kit import (Table, Training, evaluate, expect_close, make_numbers, messages, predict, quern,
-                          read_model, run_tests, succeeds, train, train_fails, try_train)
+from estimator_cases import FOUR, HEAPS, NUMBERS, TWO, estimators, every_case
+from training_kit import (RANKS, Table, Training, evaluate, expect_close, expect_same_bytes, make_numbers, messages,
+                          predict, quern, read_model, run_tests, succeeds, train, train_fails, try_train)
 
 TAKE_MISSING = {"gbdt", "forest"}
 
@@ -136,17 +136,41 @@ def a_model_says_what_it_misses(folder):
     assert done.returncode == 1 and any("model.h5" in line for line in messages(done)), messages(done)
 
 
+# Every estimator but als, which has no rows of numbers, and neighbours, whose model is the rows: label and options.
+TIGHT = {
+    "linear": ("y", {}), "elastic_net": ("y", {"alpha": 0.1}), "logistic": ("c", {"max_iterations": 3}),
+    "svm": ("c", {"max_iterations": 3}), "bayes": ("c", {}), "kmeans": (None, {"k": 4, "max_iterations": 3}),
+    "mixture": (None, {"k": 2, "max_iterations": 3}), "pca": (None, {"k": 3}), "svd": (None, {"k": 3}),
+    "gbdt": ("c", {"n_trees": 3}), "forest": ("c", {"n_trees": 2, "min_leaf_rows": 50}),
+    "mlp": ("c", {"layers": "8", "max_epochs": 1}),
+}
+
+
 def rows_larger_than_the_budget_are_mapped(folder):
     table = make_numbers(60000, 40)  # 19 MB of numbers
+    table = Table({**table.columns, "c": (table.y > np.median(table.y)).astype(int)}, "y")
     data = table.write_csv(os.path.join(folder, "rows.csv"))
-    wanted = read_model(train(folder, "linear", data, label="y", n_ranks=1, out="whole.h5"))["learned_coefficients"]
-    running = Training(folder, "linear", data, 1, label="y", memory="2400KiB", out="small.h5")
-    own = running.peak_own_memory()
-    found = read_model(os.path.join(folder, "small.h5"))["learned_coefficients"]
+    given = {"features": ", ".join(f"x{i}" for i in range(40))}
+    small = {**given, "memory": "2400KiB", "scratch": os.path.join(folder, "scratch")}
+    os.mkdir(small["scratch"])
+    wanted = read_model(train(folder, "linear", data, label="y", n_ranks=1, out="whole.h5", **given))["learned_coefficients"]
+    missing = estimators() - set(TIGHT) - {"als", "neighbours"}
+    assert not missing, f"no training in little memory of: {missing}"
+    wrong = []
+    for name, (label, options) in TIGHT.items():
+        running = Training(folder, name, data, 1, label=label, out=f"{name}.h5", **small, **options)
+        own = running.peak_own_memory()
+        if own > 25e6 or not os.path.exists(os.path.join(folder, f"{name}.h5")):
+            wrong.append(f"{name}: {own / 1e6:.0f} MB of its own, with 2.4 MB for rows of 19 MB, exit code {running.process.returncode}")
+    assert not wrong, "\n  ".join(["", *wrong])
+    found = read_model(os.path.join(folder, "linear.h5"))["learned_coefficients"]
     expect_close(found, wanted, 1e-9, "coefficients")
-    assert own < 45e6, f"{own / 1e6:.0f} MB of its own, with 2.4 MB for rows of 19 MB"
-    done = succeeds(try_train(folder, "gbdt", data, label="y", n_ranks=2, memory="2400KiB", task="regression", n_trees=5))
+    label, options = TIGHT["forest"]
+    expect_same_bytes([train(folder, "forest", data, label=label, n_ranks=2, out="plenty.h5", **given, **options)]
+                      + [train(folder, "forest", data, label=label, n_ranks=n, out=f"{n}.h5", **small, **options) for n in RANKS])
+    done = succeeds(try_train(folder, "gbdt", data, label="y", n_ranks=2, **small, task="regression", n_trees=5))
     assert evaluate(folder, os.path.join(folder, "model.h5"), data)["r2"] > 0.1, done.stdout
+    assert os.listdir(small["scratch"]) == [], os.listdir(small["scratch"])
 
 
 if __name__ == "__main__":
