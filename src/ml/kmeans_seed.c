@@ -5,6 +5,7 @@
 #include <math.h>
 #include "base/buffer.h"
 #include "base/check.h"
+#include "base/mapped_room.h"
 #include "ml/counter_random.h"
 #include "ml/doubles.h"
 #include "ml/kmeans.h"
@@ -17,17 +18,18 @@ typedef struct seeding {
   uint64_t seed;
   qn_buffer candidates; // rows
   int64_t n_candidates, n_done;
-  double *distances; // [n_local] squared, from the nearest candidate so far
-  int32_t *which;    // [n_local] its number
-  double potential;  // their weighted sum over all rows
-  qn_lane_sum *sum;  // [1]
-  int64_t *sizes;    // [n_ranks]
+  double *distances;                        // [n_local] squared, from the nearest candidate so far
+  int32_t *which;                           // [n_local] its number
+  qn_mapped_room distance_room, which_room; // where they lie
+  double potential;                         // their weighted sum over all rows
+  qn_lane_sum *sum;                         // [1]
+  int64_t *sizes;                           // [n_ranks]
 } seeding;
 
 static void close_seeding(seeding *s) {
   qn_buffer_release(&s->candidates);
-  qn_memory_free(s->distances);
-  qn_memory_free(s->which);
+  qn_mapped_room_release(&s->distance_room);
+  qn_mapped_room_release(&s->which_room);
   qn_memory_free(s->sizes);
   qn_lane_sum_free(s->sum);
 }
@@ -37,11 +39,14 @@ static qn_status open_seeding(qn_kmeans_work *work, uint64_t seed, seeding *s, q
   const qn_rows *rows = work->rows;
 
   *s = (seeding){.work = work, .seed = seed};
-  QN_TRY(qn_doubles_new(rows->n_local, 1, &s->distances, err));
-  s->which = qn_memory_alloc(rows->n_local * (int64_t)sizeof *s->which);
+  QN_TRY(qn_mapped_room_take(qn_rows_scratch(rows), rows->n_local, sizeof *s->distances, "distances of rows",
+                             &s->distance_room, err));
+  QN_TRY(qn_mapped_room_take(qn_rows_scratch(rows), rows->n_local, sizeof *s->which, "seeds of rows",
+                             &s->which_room, err));
+  s->distances = s->distance_room.data;
+  s->which = s->which_room.data;
   s->sizes = qn_memory_alloc(qn_comm_size(work->comm) * (int64_t)sizeof *s->sizes);
-  QN_REQUIRE(s->which != NULL && s->sizes != NULL, err, QN_ERR_MEMORY,
-             "no memory for the nearest seeds of %lld rows", (long long)rows->n_local);
+  QN_REQUIRE(s->sizes != NULL, err, QN_ERR_MEMORY, "no memory for the sizes of ranks");
   QN_TRY(qn_lane_sum_new(work->comm, rows, work->is_exact, 1, &s->sum, err));
   for (int64_t i = 0; i < rows->n_local; i++) {
     s->distances[i] = INFINITY;

@@ -72,16 +72,20 @@ qn_status qn_mini_batches_draw(const qn_rows *rows, int64_t batch_rows, uint64_t
   const int n_own = rows->end_lane - rows->first_lane;
   const int64_t n_steps = rows->n_total <= batch_rows ? 1 : (rows->n_total + batch_rows - 1) / batch_rows;
   const int64_t width = sizeof(int64_t);
-  int64_t *order = qn_memory_alloc(rows->n_local * width);
+  qn_mapped_room order_room = {0};
   qn_mini_batches batches = {.n_steps = n_steps,
-                             .positions = qn_memory_alloc(rows->n_local * width),
                              .step_starts = qn_memory_alloc((n_steps + 1) * width),
                              .step_rows = qn_memory_alloc(n_steps * width),
                              .lane_ends = qn_memory_alloc(n_steps * n_own * width)};
 
-  QN_REQUIRE(order != NULL && batches.positions != NULL && batches.step_starts != NULL &&
-                 batches.step_rows != NULL && batches.lane_ends != NULL,
-             err, QN_ERR_MEMORY, "no memory for the order of %lld rows", (long long)rows->n_local);
+  QN_REQUIRE(batches.step_starts != NULL && batches.step_rows != NULL && batches.lane_ends != NULL, err,
+             QN_ERR_MEMORY, "no memory for the order of %lld rows", (long long)rows->n_local);
+  QN_TRY(qn_mapped_room_take(qn_rows_scratch(rows), rows->n_local, width, "the order of rows", &batches.room,
+                             err));
+  QN_TRY(qn_mapped_room_take(qn_rows_scratch(rows), rows->n_local, width, "the order of rows", &order_room,
+                             err));
+  batches.positions = batches.room.data;
+  int64_t *order = order_room.data;
   for (int lane = rows->first_lane; lane < rows->end_lane; lane++) {
     const int64_t start = qn_rows_lane_start(rows, lane) - rows->first_row;
     shuffle_lane(seed, epoch, lane, start, lane_rows(rows, lane), order + start);
@@ -92,13 +96,13 @@ qn_status qn_mini_batches_draw(const qn_rows *rows, int64_t batch_rows, uint64_t
   batches = (qn_mini_batches){0};
 
 done:
-  qn_memory_free(order);
+  qn_mapped_room_release(&order_room);
   qn_mini_batches_release(&batches);
   return status;
 }
 
 void qn_mini_batches_release(qn_mini_batches *batches) {
-  qn_memory_free(batches->positions);
+  qn_mapped_room_release(&batches->room);
   qn_memory_free(batches->step_starts);
   qn_memory_free(batches->step_rows);
   qn_memory_free(batches->lane_ends);

@@ -66,6 +66,10 @@ void qn_rows_free(qn_rows *rows) {
   }
 }
 
+const char *qn_rows_scratch(const qn_rows *rows) {
+  return rows->memory->scratch;
+}
+
 static int64_t n_blocks_of(int64_t n_rows, int64_t block_rows) {
   return (n_rows + block_rows - 1) / block_rows;
 }

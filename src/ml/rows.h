@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <quern/status.h>
+#include "base/mapped_room.h"
 #include "comm/comm.h"
 
 /// Some neighbouring rows of one lane. Borrowed until the next qn_rows_block().
@@ -54,6 +55,8 @@ void qn_rows_block(const qn_rows *rows, int64_t i, qn_row_block *out);
 /// if they must be converted (else it is not used, and block->x is what it was).
 void qn_row_block_densify(qn_row_block *block, double *room);
 void qn_rows_free(qn_rows *rows);
+/// The folder for what must be kept of each row beside them and has no room in the budget; NULL: none.
+const char *qn_rows_scratch(const qn_rows *rows);
 
 /// How many lanes there are: `wanted` (0: as always), or the smallest multiple of it that is not less than
 /// the ranks.
@@ -83,6 +86,7 @@ typedef struct qn_mini_batches {
   int64_t *step_rows;   // [n_steps]: rows of the step on all ranks
   // Where a lane's rows end within a step, for sums lane by lane: [n_steps][n_own_lanes] into positions
   int64_t *lane_ends;
+  qn_mapped_room room; // where positions lie
 } qn_mini_batches;
 qn_status qn_mini_batches_draw(const qn_rows *rows, int64_t batch_rows, uint64_t seed, int64_t epoch,
                                qn_mini_batches *out, qn_error *err);
