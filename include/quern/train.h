@@ -212,7 +212,7 @@ typedef struct qn_mlp_options {
   double momentum;          // 0.9
   double l2;                // 1e-4
   int64_t batch_rows;       // 256, all ranks together
-  int64_t max_epochs;       // 50
+  int64_t max_epochs;       // 0: 50, and of few rows up to 200, to come to 10,000 steps
   int64_t early_stopping;   // 0: never; else epochs without a better loss on held-out rows
   double holdout;           // 0.1
 } qn_mlp_options;

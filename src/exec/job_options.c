@@ -81,10 +81,10 @@ static qn_status take_inputs(qn_job *job, int n, char **arguments, qn_error *err
   qn_status status = QN_OK;
   const char *wanted = job->about->arguments;
 
-  QN_REQUIRE(n == 0 || wanted != NULL, err, QN_ERR_ARG, "%s takes no arguments, but got '%s' (see --help)",
-             job->name, arguments[0]);
+  QN_REQUIRE(n == 0 || wanted != NULL, err, QN_ERR_ARG,
+             "no arguments are taken, but there is '%s' (see --help)", arguments[0]);
   QN_REQUIRE(n > 0 || wanted == NULL || wanted[0] == '[' || job->is_help, err, QN_ERR_ARG,
-             "%s needs %s (see --help)", job->name, wanted);
+             "%s is missing (see --help)", wanted);
   for (int i = 0; i < n; i++) {
     QN_REQUIRE(strchr(arguments[i], '\n') == NULL, err, QN_ERR_ARG, "a file name with a line end in it: '%s'",
                arguments[i]);
@@ -102,7 +102,7 @@ static qn_status check_required(const qn_job *job, qn_error *err) {
   for (int i = 0; i < job->n_options && !job->is_help; i++) {
     const qn_option *option = &job->about->options[i];
     QN_REQUIRE(!option->is_required || job->values[i] != NULL, err, QN_ERR_ARG,
-               "%s needs --%s %s (see --help)", job->name, option->name,
+               "--%s %s is missing (see --help)", option->name,
                option->argument == NULL ? "" : option->argument);
   }
 
@@ -115,8 +115,7 @@ static const char *fallback_output(const qn_job *job) {
 }
 
 // An unknown option, or one whose beginning fits several.
-static qn_status refuse_option(const qn_job *job, const struct option *options, const char *given,
-                               qn_error *err) {
+static qn_status refuse_option(const struct option *options, const char *given, qn_error *err) {
   enum { MOST = 128 };
   const char *names[MOST];
   char word[64];
@@ -129,10 +128,10 @@ static qn_status refuse_option(const qn_job *job, const struct option *options, 
   snprintf(word, sizeof word, "%.*s", (int)strcspn(name, "="), name);
   const int64_t nearest = qn_nearest_name(word, names, n);
   if (nearest < 0) {
-    return qn_fail(err, QN_ERR_ARG, "%s: unknown option '%s' (see --help)", job->name, given);
+    return qn_fail(err, QN_ERR_ARG, "unknown option '%s' (see --help)", given);
   }
-  return qn_fail(err, QN_ERR_ARG, "%s: unknown option '%s'; did you mean --%s? (see --help)", job->name,
-                 given, names[nearest]);
+  return qn_fail(err, QN_ERR_ARG, "unknown option '%s'; did you mean --%s? (see --help)", given,
+                 names[nearest]);
 }
 
 qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_error *err) {
@@ -160,9 +159,8 @@ qn_status qn_job_parse(qn_job *job, int argc, char **argv, int64_t *memory, qn_e
   optind = 0; // start anew, GNU's way
   opterr = 0;
   while ((code = getopt_long(argc, arguments, ":", options, NULL)) != -1) {
-    QN_TRY(code == '?' ? refuse_option(job, options, arguments[optind - 1], err) : QN_OK);
-    QN_REQUIRE(code != ':', err, QN_ERR_ARG, "%s: option '%s' needs a value (see --help)", job->name,
-               arguments[optind - 1]);
+    QN_TRY(code == '?' ? refuse_option(options, arguments[optind - 1], err) : QN_OK);
+    QN_REQUIRE(code != ':', err, QN_ERR_ARG, "option '%s' needs a value (see --help)", arguments[optind - 1]);
     QN_TRY(take_option(job, code, memory, err));
   }
   if (job->output == NULL) {

@@ -13,6 +13,7 @@
 #include "exec/job_state.h"
 #include "kernel/sort_rows.h"
 #include "ml/collect_all.h"
+#include "ml/estimator.h"
 
 enum { MOST_CLASSES = 10000 };
 
@@ -68,8 +69,7 @@ static qn_status collect(qn_dataset *data, const char *role, const char *name, i
   qn_status status = QN_OK;
   qn_arena *arena = &data->plan->job->arena;
 
-  QN_REQUIRE(qn_schema_find(data->schema, name) >= 0, err, QN_ERR_ARG, "there is no column '%s' for the %s",
-             name, role);
+  QN_TRY(qn_column_require(data->schema, name, role, err));
   const char *quoted = qn_name_quoted(arena, name);
   const char *select = quoted == NULL ? NULL : qn_arena_printf(arena, "%s as label", quoted);
   QN_REQUIRE(select != NULL, err, QN_ERR_MEMORY, "no memory for the values of '%s'", name);

@@ -71,6 +71,8 @@ qn_status qn_settings_check(const qn_estimator *estimator, const void *options, 
 qn_status qn_settings_print(const qn_estimator *estimator, const void *options, qn_buffer *out,
                             qn_error *err);
 
+/// Local. The column must be there: QN_ERR_ARG with the nearest name if it is not; `role` is what it is for.
+qn_status qn_column_require(const qn_schema *schema, const char *name, const char *role, qn_error *err);
 /// Local. The column must be there and a number; `role` is what it is for.
 qn_status qn_check_number_column(const qn_dataset *data, const char *name, const char *role, qn_error *err);
 

@@ -9,6 +9,7 @@
 #include "exec/action.h"
 #include "exec/job_state.h"
 #include "exec/record_spans.h"
+#include "io/nearest_name.h"
 #include "ml/blas.h"
 #include "ml/estimator.h"
 #include "ml/fit_progress.h"
@@ -22,11 +23,31 @@ static bool is_number(qn_type type) {
   return type == QN_BOOL || type == QN_INT32 || type == QN_INT64 || type == QN_FLOAT32 || type == QN_FLOAT64;
 }
 
+qn_status qn_column_require(const qn_schema *schema, const char *name, const char *role, qn_error *err) {
+  enum { MOST = 256 };
+  const char *names[MOST];
+  int n = 0;
+
+  if (qn_schema_find(schema, name) >= 0) {
+    return QN_OK;
+  }
+  for (; n < MOST && n < qn_schema_n_columns(schema); n++) {
+    names[n] = qn_schema_name(schema, n);
+  }
+  const int64_t nearest = qn_nearest_name(name, names, n);
+  if (nearest >= 0) {
+    return qn_fail(err, QN_ERR_ARG, "there is no column '%s' for the %s; did you mean '%s'?", name, role,
+                   names[nearest]);
+  }
+  return qn_fail(err, QN_ERR_ARG, "there is no column '%s' for the %s; the data has %d, the first is '%s'",
+                 name, role, qn_schema_n_columns(schema), n == 0 ? "" : names[0]);
+}
+
 qn_status qn_check_number_column(const qn_dataset *data, const char *name, const char *role, qn_error *err) {
   qn_status status = QN_OK;
   const int column = qn_schema_find(data->schema, name);
 
-  QN_REQUIRE(column >= 0, err, QN_ERR_ARG, "there is no column '%s' for the %s", name, role);
+  QN_TRY(qn_column_require(data->schema, name, role, err));
   QN_REQUIRE(is_number(qn_schema_type(data->schema, column)), err, QN_ERR_TYPE,
              "column '%s' is %s: the %s must be a number", name,
              qn_type_name(qn_schema_type(data->schema, column)), role);

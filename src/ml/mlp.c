@@ -6,7 +6,10 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "ml/estimator.h"
+#include "ml/fit_progress.h"
 #include "ml/mlp_train.h"
+
+enum { FEWEST_EPOCHS = 50, MOST_EPOCHS = 200, ENOUGH_STEPS = 10000 };
 
 enum { ROWS_AT_ONCE = 1024, EXACT_LANES = 30 };
 
@@ -49,7 +52,8 @@ static const qn_setting settings[] = {
      FIELD(batch_rows),
      .min = 1,
      .max = 1e12},
-    {{"max_epochs", "50", "times to go through all rows"},
+    {{"max_epochs", "0",
+      "times to go through all rows; 0: 50, and of few rows up to 200, to come to 10,000 steps"},
      QN_SETTING_INT64,
      FIELD(max_epochs),
      .min = 0,
@@ -239,9 +243,21 @@ done:
 
 // --- Epochs ---------------------------------------------------------------------------------------------
 
+// A network learns by steps, of which an epoch of few rows has few.
+static int64_t choose_epochs(const qn_mlp_options *options, int64_t n_rows) {
+  const int64_t n_steps = n_rows / options->batch_rows + (n_rows % options->batch_rows > 0);
+  const int64_t n = (ENOUGH_STEPS + n_steps - 1) / n_steps;
+
+  return options->max_epochs > 0 ? options->max_epochs
+         : n < FEWEST_EPOCHS     ? FEWEST_EPOCHS
+         : n > MOST_EPOCHS       ? MOST_EPOCHS
+                                 : n;
+}
+
 // `at`: epochs that are over, with the part of this one.
-static double rate_at(const qn_mlp_options *options, double at) {
-  const double part = at / (double)options->max_epochs;
+static double rate_at(const qn_mlp_training *training, double at) {
+  const qn_mlp_options *options = training->options;
+  const double part = at / (double)training->n_epochs;
   switch (options->schedule) {
   case QN_RATE_CONSTANT:
     return options->learning_rate;
@@ -299,7 +315,7 @@ static qn_status run_epoch(qn_mlp_training *training, int64_t epoch, qn_error *e
   }
   for (int64_t step = 0; step < batches.n_steps; step++) {
     const double at = (double)(epoch - 1) + (double)step / (double)batches.n_steps;
-    QN_TRY(qn_mlp_step(training, &batches, step, rate_at(options, at), err));
+    QN_TRY(qn_mlp_step(training, &batches, step, rate_at(training, at), err));
     n_rows += batches.step_rows[step];
   }
   QN_TRY(report(training, epoch, n_rows, err));
@@ -336,9 +352,11 @@ static qn_status fit_mlp(qn_fit_state *fit, qn_error *err) {
   int64_t epoch = 0;
 
   QN_REQUIRE(fit->rows->n_total > 0, err, QN_ERR_VALUE, "mlp: there are no rows to learn from");
+  training.n_epochs = choose_epochs(options, fit->rows->n_total);
+  fit->progress->n_steps = training.n_epochs;
   QN_TRY(begin(&training, err));
   QN_TRY(go_on(&training, &epoch, err));
-  while (epoch < options->max_epochs &&
+  while (epoch < training.n_epochs &&
          (options->early_stopping == 0 || training.n_stale < options->early_stopping)) {
     epoch++;
     QN_TRY(run_epoch(&training, epoch, err));

@@ -14,6 +14,7 @@ typedef struct qn_mlp_training {
   float *best;      // parameters with the best loss on held-out rows; NULL without early stopping
   double best_loss; // of them
   int64_t n_stale;  // epochs since then
+  int64_t n_epochs; // at most
   qn_mlp_room room; // for some rows at a time
   qn_lane_sum *sum; // exact mode: of the gradient and the loss; else NULL
   double label_mean, label_scale; // numbers are learned as (y - mean) / scale

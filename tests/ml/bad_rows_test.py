@@ -71,6 +71,10 @@ def labels_must_be_there_and_tell_apart(folder):
         for value in (None, "NaN", "inf"):
             refused(folder, estimator, with_value(NUMBERS, "y", 5, value), says="the label is", **options)
     refused(folder, "logistic", TWO.only("x0", "x1"), label="z", says="'z'")
+    for estimator in ("logistic", "linear"):
+        refused(folder, estimator, Table({"x": [1.0, 2.0], "price": [1.0, 3.0]}), label="prise", says="did you mean 'price'?")
+    complaints = refused(folder, "linear", NUMBERS, qiet=1, says="did you mean --quiet?")
+    assert complaints[0].count("quern train linear") == 1, complaints
     refused(folder, "logistic", TWO.only(*TWO.features), says="logistic learns a label")
     refused(folder, "kmeans", TWO, says="learns no label", features="x0, x1")
 
