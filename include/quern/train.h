@@ -228,6 +228,7 @@ typedef struct qn_als_options {
   bool no_biases;         // false: explicit ratings are taken less the mean, user and item offsets
   bool implicit;          // false
   double alpha;           // 40, of implicit: confidence is 1 + alpha r
+  int64_t cg_steps;       // 3, of implicit: conjugate gradients for each row; 0: its exact solution
   int64_t max_iterations; // 15
 } qn_als_options;
 QN_API qn_als_options qn_als_defaults(void);

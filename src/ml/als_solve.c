@@ -60,12 +60,16 @@ qn_status qn_als_solver_init(qn_als_solver *solver, qn_error *err) {
   QN_REQUIRE(solver->rows != NULL && solver->products != NULL && solver->system != NULL &&
                  solver->sides != NULL && solver->gram != NULL,
              err, QN_ERR_MEMORY, "no memory for %lld factors", (long long)solver->k);
+  if (solver->is_implicit && solver->cg_steps > 0) {
+    QN_TRY(qn_als_descent_init(&solver->descent, solver->k, solver->alpha, solver->cg_steps, err));
+  }
 
 done:
   return status;
 }
 
 void qn_als_solver_release(qn_als_solver *solver) {
+  qn_als_descent_release(&solver->descent);
   qn_memory_free(solver->rows);
   qn_memory_free(solver->products);
   qn_memory_free(solver->system);
@@ -218,8 +222,36 @@ static double solve_offset(qn_als_solver *solver, const row_sums *sums) {
   return offset;
 }
 
-qn_status qn_als_solve(qn_als_solver *solver, const qn_als_block *block, const qn_als_side *other,
-                       const qn_als_values *names, qn_als_side *side, int64_t row, qn_error *err) {
+// The factors that the row has are improved.
+static qn_status descend(qn_als_solver *solver, const qn_als_row *data, const qn_als_values *names,
+                         qn_als_side *side, int64_t row, qn_error *err) {
+  qn_status status = QN_OK;
+  float *factors = side->factors + row * solver->k;
+  double square = 0;
+  char name[128];
+
+  const double loss = qn_als_descend(&solver->descent, data, factors);
+  if (!isfinite(loss)) {
+    qn_als_values_describe(names, row, name, sizeof name);
+    status =
+        qn_fail(err, QN_ERR_VALUE,
+                "als: the ratings of %s %s, times alpha %g, are too large: scale them, or set cg_steps = 0",
+                side->what, name, solver->alpha);
+    goto done;
+  }
+  for (int64_t f = 0; f < solver->k; f++) {
+    square += (double)factors[f] * (double)factors[f];
+  }
+  side->penalties[row] = (double)data->penalty * square;
+  side->losses[row] = loss - side->penalties[row];
+
+done:
+  return status;
+}
+
+// The factors that the row has are of no account.
+static qn_status solve_exactly(qn_als_solver *solver, const qn_als_block *block, const qn_als_side *other,
+                               const qn_als_values *names, qn_als_side *side, int64_t row, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t first = block->starts[row - block->first];
   const int64_t n = block->starts[row - block->first + 1] - first;
@@ -258,9 +290,28 @@ done:
   return status;
 }
 
+qn_status qn_als_solve(qn_als_solver *solver, const qn_als_block *block, const qn_als_side *other,
+                       const qn_als_values *names, qn_als_side *side, int64_t row, qn_error *err) {
+  const int64_t first = block->starts[row - block->first];
+  const int64_t n = block->starts[row - block->first + 1] - first;
+
+  if (solver->descent.rows == NULL) {
+    return solve_exactly(solver, block, other, names, side, row, err);
+  }
+  const qn_als_row data = {.factors = other->factors,
+                           .others = block->others + first,
+                           .ratings = block->ratings + first,
+                           .n = n,
+                           .penalty = (float)(solver->l2 * (solver->is_weighted ? (double)n : 1))};
+  return descend(solver, &data, names, side, row, err);
+}
+
 double qn_als_flops(const qn_als_solver *solver, const qn_als_block *block) {
   const double k = (double)solver->k;
   const double n_rows = (double)(block->end - block->first);
   const double n_ratings = (double)block->starts[block->end - block->first];
+  if (solver->descent.rows != NULL) { // products of ratings and Gram matrix for the residual and each step
+    return (double)(solver->cg_steps + 1) * (n_ratings * 4 * k + n_rows * 2 * k * k);
+  }
   return n_ratings * (k + 2) * (k + 3) + n_rows * (k * k * k / 3 + 4 * k * k);
 }

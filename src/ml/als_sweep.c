@@ -59,6 +59,9 @@ qn_status qn_als_solver_find_gram(qn_als_solver *solver, qn_comm *comm, const qn
   for (int64_t i = 0; i < N_SHARES * size; i++) {
     solver->gram[i % size] += shares[i];
   }
+  if (solver->descent.rows != NULL) {
+    qn_als_descent_set_gram(&solver->descent, solver->gram);
+  }
 
 done:
   qn_buffer_release(&all);
