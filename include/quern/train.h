@@ -74,7 +74,7 @@ typedef struct qn_logistic_options {
   qn_solver solver;       // lbfgs; or mini_batch
   bool no_intercept;      // false
   int64_t max_iterations; // 0: 1000 iterations, of mini_batch 20 epochs
-  double tolerance;       // 1e-8, on the gradient's norm relative to the first one
+  double tolerance;       // 1e-6, on the gradient's norm relative to the first one
   int64_t batch_rows;     // 1024, of mini_batch: all ranks together
   double learning_rate;   // 0.1, of mini_batch (Adam on scaled columns); goes down to 0
 } qn_logistic_options;
@@ -88,7 +88,7 @@ typedef struct qn_svm_options {
   double l2;              // 1e-4
   bool no_intercept;      // false
   int64_t max_iterations; // 1000
-  double tolerance;       // 1e-8
+  double tolerance;       // 1e-6
 } qn_svm_options;
 QN_API qn_svm_options qn_svm_defaults(void);
 QN_API qn_model *qn_fit_svm(qn_dataset *data, const qn_training *how, const qn_svm_options *options);

@@ -2,7 +2,7 @@
 // How the descent of linear models begins and goes on. At b = 0 with the intercepts at the classes'
 // log-odds the Hessian of the logistic loss is p (1 - p) times the columns' covariance (Boehning, 1992, has
 // the bound for all b), so its Cholesky factor makes a preconditioner that no scale or correlation of the
-// columns can harm.
+// columns can harm; with several outputs and l2 its eigenvectors do, which are the same for all outputs.
 #include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
@@ -12,14 +12,18 @@
 #include "ml/lbfgs.h"
 #include "ml/linear_objective.h"
 
-enum { MAX_PAIRED_COLUMNS = 2000, MAX_FACTOR_VALUES = 1 << 24, RUN_VALUES = 1 << 15 };
+// Eigenvectors take some thirty times as long as a factor.
+enum { MAX_PAIRED_COLUMNS = 2000, MAX_TURNED_COLUMNS = 1000, RUN_VALUES = 1 << 15 };
 
 void qn_linear_objective_release(qn_linear_objective *o) {
   qn_gram_release(&o->gram);
   qn_lane_sum_free(o->sum);
   qn_few_outputs_release(&o->few);
   qn_memory_free(o->curvature);
-  qn_memory_free(o->factors);
+  qn_memory_free(o->factor);
+  qn_memory_free(o->directions);
+  qn_memory_free(o->variances);
+  qn_memory_free(o->turned);
   qn_memory_free(o->margins);
   qn_memory_free(o->dense);
   qn_memory_free(o->intercept);
@@ -108,17 +112,40 @@ static void factorise(const qn_linear_objective *o, double curvature, double *fa
   }
 }
 
-static qn_status make_factors(qn_linear_objective *o, qn_error *err) {
+// The factor for one output, or for all where they differ by a number only; with l2 these differ by more.
+static qn_status make_factor(qn_linear_objective *o, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n = o->n_columns;
 
-  o->n_factors = o->l2 > 0 ? o->n_outputs : 1; // without l2 they differ by a number only
-  o->factors = qn_memory_alloc(8 * n * n * o->n_factors);
-  QN_REQUIRE(o->factors, err, QN_ERR_MEMORY, "out of memory for the products of %lld columns", (long long)n);
-  for (int k = 0; k < o->n_factors; k++) {
-    factorise(o, o->n_factors == 1 && o->n_outputs > 1 ? 1 : o->curvature[k], o->factors + k * n * n);
-  }
+  o->factor = qn_memory_alloc(8 * n * n);
+  QN_REQUIRE(o->factor, err, QN_ERR_MEMORY, "out of memory for the products of %lld columns", (long long)n);
+  factorise(o, o->n_outputs > 1 ? 1 : o->curvature[0], o->factor);
   qn_memory_free(o->gram.matrix);
+  o->gram.matrix = NULL;
+
+done:
+  return status;
+}
+
+// Directions in which the covariance is diagonal: in these, one division solves the system of every output,
+// and turning all outputs at once is a product of matrices.
+static qn_status find_directions(qn_linear_objective *o, qn_error *err) {
+  qn_status status = QN_OK;
+  const int n = o->n_columns;
+
+  o->variances = qn_memory_alloc(8 * n);
+  o->turned = qn_memory_alloc(8 * (int64_t)n * o->n_outputs);
+  QN_REQUIRE(o->variances && o->turned, err, QN_ERR_MEMORY, "out of memory for the directions of %d columns",
+             n);
+  const int failed = (int)LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', n, o->gram.matrix, n, o->variances);
+  QN_REQUIRE(
+      failed == 0, err, QN_ERR_VALUE,
+      "no eigenvectors of the columns' covariance are found: some numbers are too large; bring the columns "
+      "to a common scale, as with standardise()");
+  for (int j = 0; j < n; j++) {
+    o->variances[j] = fmax(o->variances[j], 0); // of columns that depend on each other: a rounding error
+  }
+  o->directions = o->gram.matrix;
   o->gram.matrix = NULL;
 
 done:
@@ -139,34 +166,61 @@ static void centre_outputs(const qn_linear_objective *o, double *vector) {
   }
 }
 
+// Of the coefficients of all outputs, vector [n_columns, n_outputs].
+static void precondition_by_factor(const qn_linear_objective *o, double *vector) {
+  const int n = o->n_columns;
+  const int n_outputs = o->n_outputs;
+
+  cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, n, n_outputs, 1, o->factor, n,
+              vector, n_outputs);
+  cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, n, n_outputs, 1, o->factor, n,
+              vector, n_outputs);
+  for (int k = 0; k < n_outputs && n_outputs > 1; k++) {
+    cblas_dscal(n, 1 / o->curvature[k], vector + k, n_outputs);
+  }
+}
+
+static void precondition_by_directions(const qn_linear_objective *o, double *vector) {
+  const int n = o->n_columns;
+  const int n_outputs = o->n_outputs;
+
+  cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n_outputs, n, 1, o->directions, n, vector,
+              n_outputs, 0, o->turned, n_outputs);
+  for (int j = 0; j < n; j++) {
+    for (int k = 0; k < n_outputs; k++) {
+      o->turned[(int64_t)j * n_outputs + k] /= o->curvature[k] * o->variances[j] + o->l2;
+    }
+  }
+  cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, n_outputs, n, 1, o->directions, n, o->turned,
+              n_outputs, 0, vector, n_outputs);
+}
+
+static void precondition_by_variances(const qn_linear_objective *o, double *vector) {
+  for (int j = 0; j < o->n_columns; j++) {
+    for (int k = 0; k < o->n_outputs; k++) {
+      const double curvature = o->curvature[k] * o->gram.variance[j] + o->l2;
+      vector[(int64_t)j * o->n_outputs + k] /= curvature > 0 ? curvature : 1;
+    }
+  }
+}
+
 // Of softmax the Hessian is (diag(p) - p p^T) times the covariance; its inverse, where the outputs' sum is 0,
 // is that of diag(p) times the covariance between two projections.
 void qn_linear_precondition(void *objective, double *vector) {
   const qn_linear_objective *o = objective;
-  const int n = o->n_columns;
-  const int n_outputs = o->n_outputs;
 
   if (o->loss == QN_LOSS_SOFTMAX) {
     centre_outputs(o, vector);
   }
-
-  for (int k = 0; k < n_outputs; k++) {
-    double *v = vector + k;
-    if (o->factors) {
-      const double *factor = o->factors + (int64_t)(o->n_factors == 1 ? 0 : k) * n * n;
-      cblas_dtrsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, n, factor, n, v, n_outputs);
-      cblas_dtrsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, n, factor, n, v, n_outputs);
-    }
-    if (o->factors && o->n_factors == 1 && n_outputs > 1) {
-      cblas_dscal(n, 1 / o->curvature[k], v, n_outputs);
-    }
-    for (int j = 0; j < n && !o->factors; j++) {
-      const double curvature = o->curvature[k] * o->gram.variance[j] + o->l2;
-      v[(int64_t)j * n_outputs] /= curvature > 0 ? curvature : 1;
-    }
-    if (o->has_intercept) {
-      vector[(int64_t)n * n_outputs + k] /= o->curvature[k];
-    }
+  if (o->factor != NULL) {
+    precondition_by_factor(o, vector);
+  } else if (o->directions != NULL) {
+    precondition_by_directions(o, vector);
+  } else {
+    precondition_by_variances(o, vector);
+  }
+  for (int k = 0; k < o->n_outputs && o->has_intercept; k++) {
+    vector[(int64_t)o->n_columns * o->n_outputs + k] /= o->curvature[k];
   }
   if (o->loss == QN_LOSS_SOFTMAX) {
     centre_outputs(o, vector);
@@ -203,7 +257,6 @@ qn_status qn_linear_objective_new(qn_fit_state *fit, const qn_linear_problem *pr
                                   qn_linear_objective *out, double **start, qn_error *err) {
   qn_status status = QN_OK;
   const int64_t n = fit->rows->n_columns;
-  const int64_t n_outputs = problem->n_outputs;
   double *x = NULL;
   double *shares = NULL;
 
@@ -213,10 +266,11 @@ qn_status qn_linear_objective_new(qn_fit_state *fit, const qn_linear_problem *pr
                                .l2 = problem->l2,
                                .n_outputs = problem->n_outputs,
                                .n_columns = (int)n,
-                               .n = (n + problem->has_intercept) * n_outputs};
+                               .n = (n + problem->has_intercept) * problem->n_outputs};
   QN_TRY(make_room(out, err));
+  const bool is_turned = problem->n_outputs > 1 && problem->l2 > 0;
   const bool with_pairs =
-      n <= MAX_PAIRED_COLUMNS && n * n * n_outputs <= MAX_FACTOR_VALUES && !problem->by_variances;
+      n <= (is_turned ? MAX_TURNED_COLUMNS : MAX_PAIRED_COLUMNS) && !problem->by_variances;
   QN_TRY(qn_gram_compute(fit, problem->has_intercept, with_pairs, &out->gram, err));
   x = qn_memory_alloc(8 * out->n);
   QN_REQUIRE(x, err, QN_ERR_MEMORY, "out of memory for %lld coefficients", (long long)out->n);
@@ -228,7 +282,7 @@ qn_status qn_linear_objective_new(qn_fit_state *fit, const qn_linear_problem *pr
   }
   begin_at(out, shares, x);
   if (with_pairs) {
-    QN_TRY(make_factors(out, err));
+    QN_TRY(is_turned ? find_directions(out, err) : make_factor(out, err));
   }
   *start = x;
 

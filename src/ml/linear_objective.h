@@ -19,10 +19,13 @@ typedef struct qn_linear_objective {
   double l2;
   int n_outputs, n_columns;
   int64_t n;         // parameters: b [n_columns, n_outputs], then the intercepts [n_outputs]
-  qn_gram gram;      // mean and variance; the matrix is gone after the factors are made
+  qn_gram gram;      // mean and variance; the matrix is gone when that is made
   double *curvature; // [n_outputs]: second derivative of the mean loss at the start
-  double *factors;   // Cholesky factors [n_factors][n_columns, n_columns]; NULL: by variances
-  int n_factors;     // 1 for all outputs, or one each
+  // What preconditions: a Cholesky factor, eigenvectors, or neither: variances of the columns.
+  double *factor;     // [n_columns, n_columns]
+  double *directions; // [n_columns, n_columns], an eigenvector a row
+  double *variances;  // [n_columns] along the directions
+  double *turned;     // [n_columns, n_outputs]
   qn_lane_sum *sum;
   double *margins, *dense, *intercept, *room;
   qn_few_outputs few; // where that pays, instead of products by BLAS

@@ -20,7 +20,7 @@ static const qn_setting settings[] = {
      FIELD(max_iterations),
      .min = 0,
      .max = 1e15},
-    {{"tolerance", "1e-8", "end when the gradient's norm has shrunk to this share"},
+    {{"tolerance", "1e-6", "end when the gradient's norm has shrunk to this share"},
      QN_SETTING_FLOAT64,
      FIELD(tolerance),
      .min = 0,
