@@ -52,10 +52,17 @@ static qn_status check_classes(const qn_batch *values, const char *label, qn_err
 
   QN_REQUIRE(values->n_rows <= MOST_CLASSES, err, QN_ERR_VALUE,
              "label '%s' has more than %d different values: too many for classes; a label to be predicted as "
-             "a number "
-             "needs another estimator or task",
+             "a number needs another estimator or task",
              label, MOST_CLASSES);
   QN_TRY(check_values(values, "label", label, err));
+  for (int64_t row = 0; row < values->n_rows && values->columns[0].type == QN_FLOAT64; row++) {
+    const double value = qn_column_float64(&values->columns[0], row);
+    QN_REQUIRE(
+        value == floor(value), err, QN_ERR_VALUE,
+        "label '%s' has the value %g: fractions are no classes; to predict a number take another estimator "
+        "or task, for classes a label of whole numbers or text",
+        label, value);
+  }
   QN_REQUIRE(values->n_rows > 1, err, QN_ERR_VALUE,
              "label '%s' has the same value in all rows: there is nothing to learn", label);
 

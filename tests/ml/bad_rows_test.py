@@ -70,6 +70,7 @@ def labels_must_be_there_and_tell_apart(folder):
         refused(folder, estimator, TWO, says=("'y'", "must be a number"), **options)
         for value in (None, "NaN", "inf"):
             refused(folder, estimator, with_value(NUMBERS, "y", 5, value), says="the label is", **options)
+    refused(folder, "logistic", NUMBERS, says="fractions are no classes")
     refused(folder, "logistic", TWO.only("x0", "x1"), label="z", says="'z'")
     for estimator in ("logistic", "linear"):
         refused(folder, estimator, Table({"x": [1.0, 2.0], "price": [1.0, 3.0]}), label="prise", says="did you mean 'price'?")
