@@ -430,6 +430,7 @@ qn_status qn_fit_resume(qn_fit_state *fit, int64_t *step, qn_arrays *state, qn_e
   qn_arrays_move(&kept, state);
 
 done:
+  progress->reported_ns = qn_clock_ns(); // what was before the steps is not in their rates
   qn_arrays_release(&kept);
   qn_buffer_release(&bytes);
   return status;
