@@ -97,14 +97,16 @@ static qn_status decompose(qn_fit_state *fit, bool is_centred, qn_spectrum *spec
   QN_TRY(qn_doubles_new(1, rows->n_columns, &spectrum->mean, err));
   QN_TRY(qn_doubles_new(spectrum->k, 1, &spectrum->values, err));
   QN_TRY(qn_doubles_new(spectrum->k, rows->n_columns, &spectrum->vectors, err));
+  const bool is_exact = options->method == QN_DECOMPOSITION_EXACT ||
+                        (options->method == QN_DECOMPOSITION_AUTO && rows->n_columns <= MAX_EXACT_COLUMNS);
   if (rows->is_sparse) {
     QN_TRY(sparse_mean(fit, spectrum->mean, err));
   } else {
     QN_TRY(qn_rows_room(rows, &room, err));
+  }
+  if (!rows->is_sparse && !(is_exact && is_centred)) { // which finds the mean by itself
     QN_TRY(qn_column_moments(fit->comm, rows, fit->how->exact, room, spectrum->mean, NULL, err));
   }
-  const bool is_exact = options->method == QN_DECOMPOSITION_EXACT ||
-                        (options->method == QN_DECOMPOSITION_AUTO && rows->n_columns <= MAX_EXACT_COLUMNS);
   if (is_exact) {
     QN_TRY(qn_spectrum_exact(fit, is_centred, room, spectrum, err));
   } else {

@@ -13,7 +13,7 @@ typedef struct qn_spectrum {
   double squares;  // weighted sum of squares of all numbers, less their mean with is_centred
 } qn_spectrum;
 
-/// Collective. By the Gram matrix of all columns.
+/// Collective. By the Gram matrix of all columns. Of dense rows it finds the mean too, with is_centred.
 qn_status qn_spectrum_exact(qn_fit_state *fit, bool is_centred, double *room, qn_spectrum *out,
                             qn_error *err);
 /// Collective. By subspace iteration from a random start.
