@@ -102,12 +102,13 @@ INLINE void add_columns(const column_rows *rows, int64_t first, const int n_firs
 
 WIDE void qn_column_products_add(const double *x, int64_t n_rows, int n_columns, const void *ahead,
                                  int64_t n_ahead, double *products) {
-  const column_rows rows = {x, n_rows, n_columns, products};
+  column_rows rows = {.x = x, .n_rows = n_rows, .n_columns = n_columns};
   const int64_t n_vectors = (n_columns + WIDTH - 1) / WIDTH;
   const int64_t n_tiles = n_vectors * (n_vectors + 1) / (2 * TILE_VECTORS) + 1;
   fetch lines = {ahead, (const char *)ahead + n_ahead, n_ahead / LINE / n_tiles + 1};
   int64_t first = 0;
 
+  rows.products = products;
   for (; first + 8 <= n_columns; first += 8) {
     add_columns(&rows, first, 8, &lines);
   }
