@@ -67,10 +67,12 @@ static void text(const json_t *object, const char *name, char *out, size_t size)
 void qn_progress_line_parse(const char *bytes, int64_t size, qn_progress_line *out) {
   json_t *object = json_loadb(bytes, (size_t)size, 0, NULL);
   const json_t *loss = json_object_get(object, "loss");
+  const int64_t rank = number(object, "rank", -1);
+  const bool is_rank = rank >= 0 && rank <= INT32_MAX;
 
   *out = (qn_progress_line){
-      .is_there = json_is_object(object) && number(object, "rank", -1) >= 0,
-      .rank = (int)number(object, "rank", 0),
+      .is_there = json_is_object(object) && is_rank,
+      .rank = is_rank ? (int)rank : 0,
       .process = {.pid = number(object, "pid", 0), .started = number(object, "started_ticks", -1)},
       .time = json_number_value(json_object_get(object, "time")),
       .action = number(object, "action", -1),
