@@ -96,7 +96,7 @@ INLINE void add_columns(const column_rows *rows, int64_t first, const int n_firs
     const bool is_last = v + n == end;
     fetch_some(ahead);
     add_tile_of(rows, first, n_first, (int64_t)v * WIDTH, n,
-                is_last ? (__mmask8)(0xff >> (end * WIDTH - n_columns)) : 0xff);
+                (__mmask8)(is_last ? 0xff >> (end * WIDTH - n_columns) : 0xff));
   }
 }
 
