@@ -11,12 +11,24 @@
 
 enum { PAGE_BYTES = 4096, HUGE_PAGE_BYTES = 2 << 20 };
 
-static qn_status map_file(const char *scratch, int64_t n_bytes, const char *what, void **out, qn_error *err) {
+qn_status qn_map_file(int file, int64_t n_bytes, const char *what, void **out, qn_error *err) {
   qn_status status = QN_OK;
-  const int file = qn_nameless_open(scratch);
+  void *data = mmap(NULL, (size_t)n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 
-  QN_REQUIRE(file >= 0, err, QN_ERR_IO, "%s: cannot make a file for %s: %s", scratch, what, strerror(errno));
-  QN_TRY(qn_nameless_map(file, scratch, n_bytes, what, out, err));
+  QN_REQUIRE(data != MAP_FAILED, err, QN_ERR_MEMORY, "cannot map %" PRId64 " bytes of %s: %s", n_bytes, what,
+             strerror(errno));
+  *out = data;
+
+done:
+  return status;
+}
+
+static qn_status map_new(const char *scratch, int64_t n_bytes, const char *what, void **out, qn_error *err) {
+  qn_status status = QN_OK;
+  int file = -1;
+
+  QN_TRY(qn_nameless_new(scratch, n_bytes, what, &file, err));
+  QN_TRY(qn_map_file(file, n_bytes, what, out, err));
   qn_memory_count_spilled(n_bytes, 1);
 
 done:
@@ -45,7 +57,7 @@ qn_status qn_mapped_room_take(const char *scratch, int64_t n, int64_t width, con
   taken.is_mapped =
       scratch != NULL && taken.n_bytes > 0 && qn_memory_is_tight(taken.n_bytes + taken.n_bytes / 4);
   if (taken.is_mapped) {
-    QN_TRY(map_file(scratch, taken.n_bytes, what, &taken.data, err));
+    QN_TRY(map_new(scratch, taken.n_bytes, what, &taken.data, err));
   } else {
     taken.data = qn_memory_alloc(taken.n_bytes);
     QN_REQUIRE(taken.data != NULL, err, QN_ERR_MEMORY, "no memory for %" PRId64 " bytes of %s", taken.n_bytes,

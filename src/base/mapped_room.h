@@ -25,6 +25,10 @@ void qn_mapped_room_release(qn_mapped_room *room);
 /// memory. What is in them is kept. Nothing if it is not mapped.
 void qn_mapped_room_let_go(const qn_mapped_room *room, int64_t first, int64_t end);
 
+/// Local. Maps a file of n_bytes to read and write. The mapping keeps the file when it is closed; it is for
+/// munmap(). `what` they are is for messages.
+/// Errors  QN_ERR_MEMORY
+qn_status qn_map_file(int file, int64_t n_bytes, const char *what, void **out, qn_error *err);
 /// Local. Asks for large pages where the kernel has them: with small ones finding addresses takes as long as
 /// reading.
 void qn_ask_for_huge_pages(void *data, int64_t n_bytes);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,19 +53,21 @@ void qn_nameless_clean(const char *folder) {
   }
 }
 
-qn_status qn_nameless_map(int file, const char *folder, int64_t n_bytes, const char *what, void **out,
-                          qn_error *err) {
+qn_status qn_nameless_new(const char *folder, int64_t n_bytes, const char *what, int *out, qn_error *err) {
   qn_status status = QN_OK;
-  const int failed = posix_fallocate(file, 0, (off_t)n_bytes);
+  int file = qn_nameless_open(folder);
 
+  QN_REQUIRE(file >= 0, err, QN_ERR_IO, "%s: cannot make a file for %s: %s", folder, what, strerror(errno));
+  const int failed = posix_fallocate(file, 0, (off_t)n_bytes);
   QN_REQUIRE(failed == 0, err, QN_ERR_IO,
              "%s: no room for %" PRId64 " bytes of %s: %s; choose another folder by --scratch", folder,
              n_bytes, what, strerror(failed));
-  void *data = mmap(NULL, (size_t)n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-  QN_REQUIRE(data != MAP_FAILED, err, QN_ERR_MEMORY, "cannot map %" PRId64 " bytes of %s in %s: %s", n_bytes,
-             what, folder, strerror(errno));
-  *out = data;
+  *out = file;
+  file = -1;
 
 done:
+  if (file >= 0) {
+    close(file);
+  }
   return status;
 }

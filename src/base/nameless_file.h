@@ -10,10 +10,7 @@ int qn_nameless_open(const char *folder);
 /// Local. Removes such files that still have a name, which only those of a crash in between have, once they
 /// are some minutes old.
 void qn_nameless_clean(const char *folder);
-/// Local. Sets the bytes of a new file in `folder` aside, so that a full disk is an error here and not a
-/// signal later, and maps them. `what` they are for ("rows to train on") is for messages. The mapping keeps
-/// the file when it is closed.
-/// Errors  QN_ERR_IO      no room there
-///         QN_ERR_MEMORY  it cannot be mapped
-qn_status qn_nameless_map(int file, const char *folder, int64_t n_bytes, const char *what, void **out,
-                          qn_error *err);
+/// Local. Such a file of `n_bytes`, which are set aside, so that a full disk is an error here and not a
+/// signal later. `what` they are for ("rows to train on") is for messages. *out is for close(). Errors
+/// QN_ERR_IO  there can be none, or no room for it
+qn_status qn_nameless_new(const char *folder, int64_t n_bytes, const char *what, int *out, qn_error *err);

@@ -2,7 +2,6 @@
 // Pages are reserved before anybody counts on them, since a machine that has them not would else end a
 // process by a signal.
 #include "comm/node_file.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -39,22 +38,6 @@ static void make_in_memory(int64_t bytes, int *file, file_note *note) {
   if (*file >= 0 && posix_fallocate(*file, 0, (off_t)bytes) == 0) {
     note_file(*file, note);
   }
-}
-
-static qn_status make_in_folder(const char *folder, int64_t bytes, const char *what, int *file,
-                                file_note *note, qn_error *err) {
-  qn_status status = QN_OK;
-
-  *file = qn_nameless_open(folder);
-  QN_REQUIRE(*file >= 0, err, QN_ERR_IO, "%s: cannot make a file for %s: %s", folder, what, strerror(errno));
-  const int failed = posix_fallocate(*file, 0, (off_t)bytes);
-  QN_REQUIRE(failed == 0, err, QN_ERR_IO,
-             "%s: no room for %" PRId64 " bytes of %s: %s; choose another folder by --scratch", folder, bytes,
-             what, strerror(failed));
-  note_file(*file, note);
-
-done:
-  return status;
 }
 
 // False if this process may not, or the file is another one (processes are counted apart).
@@ -105,7 +88,8 @@ qn_status qn_node_file_new(qn_comm *comm, int64_t bytes, bool can, const char *f
   if (is_first && can && folder == NULL) {
     make_in_memory(bytes, &made, &note);
   } else if (is_first && can) {
-    QN_TRY(make_in_folder(folder, bytes, what, &made, &note, err));
+    QN_TRY(qn_nameless_new(folder, bytes, what, &made, err));
+    note_file(made, &note);
   }
   QN_TRY(qn_node_hear_first(comm, &note, sizeof note, &note, err));
   int64_t all_can = can && (is_first ? note.process >= 0 : open_file(&note, &made));

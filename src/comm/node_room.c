@@ -3,7 +3,6 @@
 // goes to one rank there, which writes it down: a rank's bytes go once to each node, in messages of bounded
 // size.
 #include "comm/node_room.h"
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -66,9 +65,8 @@ static qn_status take_room(qn_comm *comm, qn_node_room *room, const char *scratc
     room->is_mapped = room->inside->own.is_mapped;
     goto done;
   }
-  void *data = mmap(NULL, (size_t)room->n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-  QN_REQUIRE(data != MAP_FAILED, err, QN_ERR_MEMORY, "cannot map %" PRId64 " bytes of %s", room->n_bytes,
-             what);
+  void *data = NULL;
+  QN_TRY(qn_map_file(file, room->n_bytes, what, &data, err));
   room->data = data;
   room->is_shared = true;
   if (!room->is_mapped) {
