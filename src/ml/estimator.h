@@ -63,6 +63,8 @@ qn_status qn_estimator_require(const char *name, const qn_estimator **out, qn_er
 /// Options from the table's defaults, then from "name=value name=value". `room` [options_size]. Texts point
 /// into `arena`. Errors: QN_ERR_ARG with the nearest name, or with the range allowed.
 void qn_settings_defaults(const qn_estimator *estimator, void *room);
+/// NULL if the estimator has no option of that name.
+const qn_setting *qn_setting_find(const qn_estimator *estimator, const char *name);
 qn_status qn_settings_parse(const qn_estimator *estimator, const char *text, qn_arena *arena, void *room,
                             qn_error *err);
 /// Are numbers in their ranges? For structs filled by hand.

@@ -58,12 +58,8 @@ done:
 
 // A field of the options by its name, NULL if the estimator has none.
 static void *option_of(const qn_estimator *estimator, const void *options, const char *name) {
-  for (const qn_setting *setting = estimator->settings; setting->info.name != NULL; setting++) {
-    if (strcmp(setting->info.name, name) == 0) {
-      return (char *)options + setting->offset;
-    }
-  }
-  return NULL;
+  const qn_setting *setting = qn_setting_find(estimator, name);
+  return setting == NULL ? NULL : (char *)options + setting->offset;
 }
 
 // The column that names rows, or NULL.

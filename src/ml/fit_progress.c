@@ -93,11 +93,10 @@ static void first_difference(const char *a, const char *b, char *line_a, char *l
 static int64_t expected_steps(const qn_fit_state *fit) {
   static const char *const names[] = {"max_iterations", "max_epochs", "n_trees"};
 
-  for (const qn_setting *setting = fit->model->estimator->settings; setting->info.name != NULL; setting++) {
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-      if (setting->kind == QN_SETTING_INT64 && strcmp(setting->info.name, names[i]) == 0) {
-        return *(const int64_t *)((const char *)fit->model->options + setting->offset);
-      }
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const qn_setting *setting = qn_setting_find(fit->model->estimator, names[i]);
+    if (setting != NULL && setting->kind == QN_SETTING_INT64) {
+      return *(const int64_t *)((const char *)fit->model->options + setting->offset);
     }
   }
   return 0;
@@ -149,20 +148,11 @@ done:
   return status;
 }
 
-static const qn_setting *find_setting(const qn_fit_state *fit, const char *name) {
-  const qn_setting *setting = fit->model->estimator->settings;
-
-  while (setting->info.name != NULL && strcmp(setting->info.name, name) != 0) {
-    setting++;
-  }
-  return setting->info.name == NULL ? NULL : setting;
-}
-
 // A fit that the limit on its steps has ended may be far from done: whoever reads no metrics must be told.
 static void warn_of_the_limit(const qn_fit_state *fit) {
   const qn_metrics *metrics = &fit->model->metrics;
-  const qn_setting *limit = find_setting(fit, "max_iterations");
-  const qn_setting *tolerance = find_setting(fit, "tolerance");
+  const qn_setting *limit = qn_setting_find(fit->model->estimator, "max_iterations");
+  const qn_setting *tolerance = qn_setting_find(fit->model->estimator, "tolerance");
 
   if (qn_metric(metrics, "converged") != 0 || limit == NULL || tolerance == NULL) {
     return;

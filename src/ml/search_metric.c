@@ -64,9 +64,7 @@ static qn_status tasks_of(const qn_trials *trials, int64_t candidate, unsigned *
   QN_REQUIRE(options != NULL, err, QN_ERR_MEMORY, "no memory for options");
   QN_TRY(qn_settings_parse(estimator, trials->candidates.texts[candidate], &arena, options, err));
   *out = 1u << estimator->task(options);
-  for (const qn_setting *setting = estimator->settings; setting->info.name != NULL; setting++) {
-    *out |= strcmp(setting->info.name, "classes") == 0 ? OF(CLASS) | OF(NUMBER) : 0;
-  }
+  *out |= qn_setting_find(estimator, "classes") != NULL ? OF(CLASS) | OF(NUMBER) : 0;
 
 done:
   qn_arena_release(&arena);

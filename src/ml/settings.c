@@ -87,6 +87,10 @@ static const qn_setting *find_setting(const qn_estimator *estimator, const char 
   return NULL;
 }
 
+const qn_setting *qn_setting_find(const qn_estimator *estimator, const char *name) {
+  return find_setting(estimator, name, strlen(name));
+}
+
 // The number of a word in a list of words, or -1.
 static int choice_number(const char *choices, const char *text, size_t size) {
   int number = 0;
