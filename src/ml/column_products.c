@@ -3,6 +3,7 @@
 #include "ml/column_products.h"
 
 #include "base/check.h"
+#include "ml/avx512.h"
 
 enum { MOST_COLUMNS = 256 };
 
@@ -11,12 +12,8 @@ enum { MOST_COLUMNS = 256 };
 
 enum { WIDTH = 8, TILE_COLUMNS = 8, TILE_VECTORS = 3, LINE = 64 };
 
-#define WIDE __attribute__((target("avx512f,avx512dq,avx512vl")))
-#define INLINE WIDE static inline __attribute__((always_inline))
-
 bool qn_column_products_pay(int n_columns) {
-  return n_columns >= 2 * WIDTH && n_columns <= MOST_COLUMNS && __builtin_cpu_supports("avx512f") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return n_columns >= 2 * WIDTH && n_columns <= MOST_COLUMNS && qn_avx512_runs();
 }
 
 typedef struct column_rows {
@@ -27,8 +24,8 @@ typedef struct column_rows {
 
 // Columns [first, first + n_first) times n_vectors vectors of columns from `second` on; of the last vector
 // those of the mask.
-INLINE void add_tile(const column_rows *rows, int64_t first, const int n_first, int64_t second,
-                     const int n_vectors, __mmask8 last) {
+QN_AVX512_INLINE void add_tile(const column_rows *rows, int64_t first, const int n_first, int64_t second,
+                               const int n_vectors, __mmask8 last) {
   const int64_t n_columns = rows->n_columns;
   const double *row = rows->x;
   const double *end = row + rows->n_rows * n_columns;
@@ -61,8 +58,8 @@ INLINE void add_tile(const column_rows *rows, int64_t first, const int n_first, 
   }
 }
 
-INLINE void add_tile_of(const column_rows *rows, int64_t first, const int n_first, int64_t second,
-                        int n_vectors, __mmask8 last) {
+QN_AVX512_INLINE void add_tile_of(const column_rows *rows, int64_t first, const int n_first, int64_t second,
+                                  int n_vectors, __mmask8 last) {
   if (n_vectors == 1) {
     add_tile(rows, first, n_first, second, 1, last);
   } else if (n_vectors == 2) {
@@ -78,21 +75,20 @@ typedef struct fetch {
   int64_t n_lines;
 } fetch;
 
-INLINE void fetch_some(fetch *ahead) {
+QN_AVX512_INLINE void fetch_some(fetch *ahead) {
   for (int64_t i = 0; i < ahead->n_lines && ahead->at < ahead->end; i++, ahead->at += LINE) {
     __builtin_prefetch(ahead->at, 0, 2);
   }
 }
 
 // All columns from `first` on.
-INLINE void add_columns(const column_rows *rows, int64_t first, const int n_first, fetch *ahead) {
+QN_AVX512_INLINE void add_columns(const column_rows *rows, int64_t first, const int n_first, fetch *ahead) {
   const int64_t n_columns = rows->n_columns;
   const int end = (int)((n_columns + WIDTH - 1) / WIDTH);
   int n = 0;
 
   for (int v = (int)(first / WIDTH); v < end; v += n) {
-    const int n_tiles = (end - v + TILE_VECTORS - 1) / TILE_VECTORS;
-    n = (end - v + n_tiles - 1) / n_tiles;
+    n = qn_next_group(end - v, TILE_VECTORS);
     const bool is_last = v + n == end;
     fetch_some(ahead);
     add_tile_of(rows, first, n_first, (int64_t)v * WIDTH, n,
@@ -100,8 +96,8 @@ INLINE void add_columns(const column_rows *rows, int64_t first, const int n_firs
   }
 }
 
-WIDE void qn_column_products_add(const double *x, int64_t n_rows, int n_columns, const void *ahead,
-                                 int64_t n_ahead, double *products) {
+QN_AVX512 void qn_column_products_add(const double *x, int64_t n_rows, int n_columns, const void *ahead,
+                                      int64_t n_ahead, double *products) {
   column_rows rows = {.x = x, .n_rows = n_rows, .n_columns = n_columns};
   const int64_t n_vectors = (n_columns + WIDTH - 1) / WIDTH;
   const int64_t n_tiles = n_vectors * (n_vectors + 1) / (2 * TILE_VECTORS) + 1;

@@ -5,46 +5,37 @@
 #include "ml/few_outputs_kernels.h"
 
 #include "base/check.h"
+#include "ml/avx512.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 
 enum { WIDTH = 8, HALF = 4, TILE_PAIRS = 3, BACK_OUTPUTS = 5, BACK_VECTORS = 4, GROUPS = 3, LINE = 64 };
 
-#define WIDE __attribute__((target("avx512f,avx512dq,avx512vl")))
-#define INLINE WIDE static inline __attribute__((always_inline))
-
 bool qn_few_outputs_kernels_run(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+  return qn_avx512_runs();
 }
 
 // [sum of a, sum of b] of each pair of lanes.
-INLINE __m512d add_neighbours(__m512d a, __m512d b) {
+QN_AVX512_INLINE __m512d add_neighbours(__m512d a, __m512d b) {
   return _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
 }
 
-INLINE __m512d add_halves(__m512d a, __m512d b) {
+QN_AVX512_INLINE __m512d add_halves(__m512d a, __m512d b) {
   return _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
-}
-
-// As equal groups of at most `most` as there can be: the size of the next one.
-static int next_group(int n, int most) {
-  const int n_groups = (n + most - 1) / most;
-  return (n + n_groups - 1) / n_groups;
 }
 
 // --- Margins ---------------------------------------------------------------------------------------------
 
 // Keeps a vector in its register: read from memory for each product, it would take longer than the product.
-INLINE __m512d kept(__m512d v) {
+QN_AVX512_INLINE __m512d kept(__m512d v) {
   __asm__("" : "+v"(v));
   return v;
 }
 
 // Margins of 8 rows by two outputs, whose weights are the halves of a vector: sums[row] has four numbers to
 // add for the one, and four for the other.
-INLINE void store_margins(const __m512d sums[WIDTH], const double *intercepts, double *margins) {
+QN_AVX512_INLINE void store_margins(const __m512d sums[WIDTH], const double *intercepts, double *margins) {
   const __m512d low = add_halves(add_neighbours(sums[0], sums[1]), add_neighbours(sums[2], sums[3]));
   const __m512d high = add_halves(add_neighbours(sums[4], sums[5]), add_neighbours(sums[6], sums[7]));
   const __m512d first = _mm512_shuffle_f64x2(low, high, 0x88);
@@ -53,16 +44,16 @@ INLINE void store_margins(const __m512d sums[WIDTH], const double *intercepts, d
   _mm512_store_pd(margins + QN_FEW_RUN_ROWS, _mm512_add_pd(second, _mm512_set1_pd(intercepts[1])));
 }
 
-INLINE void add_products(__m512d sums[TILE_PAIRS][WIDTH], const int row, const int n_pairs, __m256d x,
-                         const __m512d *weights) {
+QN_AVX512_INLINE void add_products(__m512d sums[TILE_PAIRS][WIDTH], const int row, const int n_pairs,
+                                   __m256d x, const __m512d *weights) {
   const __m512d twice = kept(_mm512_broadcast_f64x4(x));
   for (int p = 0; p < n_pairs; p++) {
     sums[p][row] = _mm512_fmadd_pd(twice, weights[p], sums[p][row]);
   }
 }
 
-INLINE void margins_of_tile(const qn_few_outputs *few, const double *rows, int first, const int n_pairs,
-                            const char *ahead, double *margins) {
+QN_AVX512_INLINE void margins_of_tile(const qn_few_outputs *few, const double *rows, int first,
+                                      const int n_pairs, const char *ahead, double *margins) {
   const int64_t n_columns = few->n_columns;
   const int64_t n_whole = n_columns / HALF * HALF;
   const __mmask8 rest = (__mmask8)((1u << (n_columns - n_whole)) - 1);
@@ -99,14 +90,14 @@ INLINE void margins_of_tile(const qn_few_outputs *few, const double *rows, int f
   }
 }
 
-WIDE void qn_few_outputs_margins(const qn_few_outputs *few, qn_few_rows *rows) {
+QN_AVX512 void qn_few_outputs_margins(const qn_few_outputs *few, qn_few_rows *rows) {
   const int n_pairs = (few->n_outputs + 1) / 2;
 
   for (int64_t row = 0; row < rows->n; row += WIDTH) {
     const double *x = rows->x + row * few->n_columns;
     int n = 0;
     for (int p = 0; p < n_pairs; p += n) {
-      n = next_group(n_pairs - p, TILE_PAIRS);
+      n = qn_next_group(n_pairs - p, TILE_PAIRS);
       if (n == 1) {
         margins_of_tile(few, x, p, 1, rows->ahead, few->margins + row);
       } else if (n == 2) {
@@ -123,7 +114,7 @@ WIDE void qn_few_outputs_margins(const qn_few_outputs *few, qn_few_rows *rows) {
 
 // e^x for x <= 0, within 1 ulp: x = (k + j / 16) ln 2 + r, the 16 powers 2^(j/16), and a Taylor polynomial in
 // r.
-INLINE __m512d exp_of(__m512d x) {
+QN_AVX512_INLINE __m512d exp_of(__m512d x) {
   static const double powers[16] __attribute__((aligned(64))) = {
       0x1.0000000000000p+0, 0x1.0b5586cf9890fp+0, 0x1.172b83c7d517bp+0, 0x1.2387a6e756238p+0,
       0x1.306fe0a31b715p+0, 0x1.3dea64c123422p+0, 0x1.4bfdad5362a27p+0, 0x1.5ab07dd485429p+0,
@@ -148,7 +139,7 @@ INLINE __m512d exp_of(__m512d x) {
 }
 
 // ln x for x >= 1: the exponent, and 2 artanh((m - 1) / (m + 1)) of the mantissa m by its series.
-INLINE __m512d log_of(__m512d x) {
+QN_AVX512_INLINE __m512d log_of(__m512d x) {
   const __m512d one = _mm512_set1_pd(1);
   const __m512d m = _mm512_getmant_pd(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
   const __m512d s = _mm512_div_pd(_mm512_sub_pd(m, one), _mm512_add_pd(m, one));
@@ -161,21 +152,23 @@ INLINE __m512d log_of(__m512d x) {
   return _mm512_fmadd_pd(_mm512_getexp_pd(x), _mm512_set1_pd(0.69314718055994530942), of_mantissa);
 }
 
-INLINE double sum_of(__m512d v) {
+QN_AVX512_INLINE double sum_of(__m512d v) {
   double lanes[WIDTH];
   _mm512_storeu_pd(lanes, v);
   return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
 // In place of the margins; added up, they are the gradient of the intercepts.
-INLINE void keep_derivative(const qn_few_outputs *few, int output, int64_t row, __m512d derivative) {
+QN_AVX512_INLINE void keep_derivative(const qn_few_outputs *few, int output, int64_t row,
+                                      __m512d derivative) {
   double *sums = few->of_intercepts + output * WIDTH;
   _mm512_store_pd(few->margins + output * QN_FEW_RUN_ROWS + row, derivative);
   _mm512_store_pd(sums, _mm512_add_pd(_mm512_load_pd(sums), derivative));
 }
 
 // Largest margin of each row, and that of its class.
-INLINE void find_largest(const double *margins, int n_outputs, __m512d y, __m512d *largest, __m512d *own) {
+QN_AVX512_INLINE void find_largest(const double *margins, int n_outputs, __m512d y, __m512d *largest,
+                                   __m512d *own) {
   __m512d most = _mm512_load_pd(margins);
   __m512d of_class = most;
 
@@ -190,7 +183,8 @@ INLINE void find_largest(const double *margins, int n_outputs, __m512d y, __m512
 
 // n_groups times 8 rows from `row` on, so that one group is computed while the other waits; adds their
 // losses.
-INLINE void softmax_of_groups(const qn_few_outputs *few, int64_t row, const int n_groups, __m512d *loss) {
+QN_AVX512_INLINE void softmax_of_groups(const qn_few_outputs *few, int64_t row, const int n_groups,
+                                        __m512d *loss) {
   const int n_outputs = few->n_outputs;
   double *margins = few->margins + row;
   __m512d y[GROUPS];
@@ -227,7 +221,7 @@ INLINE void softmax_of_groups(const qn_few_outputs *few, int64_t row, const int 
   }
 }
 
-WIDE double qn_few_outputs_softmax(const qn_few_outputs *few, int64_t n_rows) {
+QN_AVX512 double qn_few_outputs_softmax(const qn_few_outputs *few, int64_t n_rows) {
   __m512d loss = _mm512_setzero_pd();
   int64_t row = 0;
 
@@ -240,7 +234,7 @@ WIDE double qn_few_outputs_softmax(const qn_few_outputs *few, int64_t n_rows) {
   return sum_of(loss);
 }
 
-WIDE double qn_few_outputs_hinge(const qn_few_outputs *few, int64_t n_rows) {
+QN_AVX512 double qn_few_outputs_hinge(const qn_few_outputs *few, int64_t n_rows) {
   const __m512d one = _mm512_set1_pd(1);
   __m512d loss = _mm512_setzero_pd();
 
@@ -264,8 +258,8 @@ WIDE double qn_few_outputs_hinge(const qn_few_outputs *few, int64_t n_rows) {
 // --- Gradient --------------------------------------------------------------------------------------------
 
 // n_vectors vectors of columns from j on; of the last one those of the mask.
-INLINE void gradient_of_tile(const qn_few_outputs *few, const qn_few_rows *rows, int64_t j, __mmask8 last,
-                             int first, const int n_outputs, const int n_vectors) {
+QN_AVX512_INLINE void gradient_of_tile(const qn_few_outputs *few, const qn_few_rows *rows, int64_t j,
+                                       __mmask8 last, int first, const int n_outputs, const int n_vectors) {
   const double *derivatives = few->margins + first * QN_FEW_RUN_ROWS;
   const double *end = derivatives + rows->n;
   const double *from = rows->x + j;
@@ -300,14 +294,14 @@ INLINE void gradient_of_tile(const qn_few_outputs *few, const qn_few_rows *rows,
 }
 
 // All columns for n_outputs outputs from `first` on.
-INLINE void gradient_of_outputs(const qn_few_outputs *few, qn_few_rows *rows, int first,
-                                const int n_outputs) {
+QN_AVX512_INLINE void gradient_of_outputs(const qn_few_outputs *few, qn_few_rows *rows, int first,
+                                          const int n_outputs) {
   const int n_vectors = (int)(few->stride / WIDTH);
   const __mmask8 of_last = (__mmask8)(0xffu >> (few->stride - few->n_columns));
   int n = 0;
 
   for (int v = 0; v < n_vectors; v += n) {
-    n = next_group(n_vectors - v, BACK_VECTORS);
+    n = qn_next_group(n_vectors - v, BACK_VECTORS);
     const __mmask8 last = v + n == n_vectors ? of_last : 0xff;
     if (n == 1) {
       gradient_of_tile(few, rows, v * WIDTH, last, first, n_outputs, 1);
@@ -322,11 +316,11 @@ INLINE void gradient_of_outputs(const qn_few_outputs *few, qn_few_rows *rows, in
   }
 }
 
-WIDE void qn_few_outputs_gradient(const qn_few_outputs *few, qn_few_rows *rows) {
+QN_AVX512 void qn_few_outputs_gradient(const qn_few_outputs *few, qn_few_rows *rows) {
   int n = 0;
 
   for (int k = 0; k < few->n_outputs; k += n) {
-    n = next_group(few->n_outputs - k, BACK_OUTPUTS);
+    n = qn_next_group(few->n_outputs - k, BACK_OUTPUTS);
     switch (n) {
     case 1:
       gradient_of_outputs(few, rows, k, 1);

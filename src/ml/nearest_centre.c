@@ -5,6 +5,7 @@
 #include <cblas.h>
 #include <math.h>
 #include "base/check.h"
+#include "ml/avx512.h"
 #include "ml/doubles.h"
 
 enum { WIDTH = 8, MAX_GROUP = 512, MOST_ROWS = 512, LEAST_ROWS = 32, ROOM = 65536, UNPACKED = 1000000 };
@@ -67,26 +68,18 @@ ALWAYS_INLINE void add_rows(int n_columns, int64_t n_rows, const double *x, cons
   }
 }
 
-#if defined(__x86_64__)
-#define WIDE __attribute__((target("avx512f,avx512dq,avx512vl")))
-WIDE static void pick_rows_wide(int64_t n_rows, int stride, const double *products, const double *norms,
-                                int32_t first, double *lows, int32_t *which) {
+#ifdef QN_AVX512
+QN_AVX512 static void pick_rows_wide(int64_t n_rows, int stride, const double *products, const double *norms,
+                                     int32_t first, double *lows, int32_t *which) {
   pick_rows(n_rows, stride, products, norms, first, lows, which);
 }
-WIDE static void add_rows_wide(int n_columns, int64_t n_rows, const double *x, const double *w,
-                               const int32_t *which, double *sums, double *weights) {
+QN_AVX512 static void add_rows_wide(int n_columns, int64_t n_rows, const double *x, const double *w,
+                                    const int32_t *which, double *sums, double *weights) {
   add_rows(n_columns, n_rows, x, w, which, sums, weights);
-}
-static bool is_wide(void) {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
 }
 #else
 #define pick_rows_wide pick_rows
 #define add_rows_wide add_rows
-static bool is_wide(void) {
-  return false;
-}
 #endif
 
 // Rows whose products stay in the cache until they are looked at, and few enough that OpenBLAS multiplies
@@ -159,7 +152,7 @@ static void find_in_group(qn_nearest *nearest, int64_t n_rows, const double *x, 
   }
   cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)n_rows, n, n_columns, -2.0, x, n_columns,
               nearest->centres + (int64_t)first * n_columns, n, 0.0, nearest->products, stride);
-  if (is_wide()) {
+  if (qn_avx512_runs()) {
     pick_rows_wide(n_rows, stride, nearest->products, norms, first, nearest->lows, which);
   } else {
     pick_rows(n_rows, stride, nearest->products, norms, first, nearest->lows, which);
@@ -185,7 +178,7 @@ void qn_nearest_find(qn_nearest *nearest, int64_t n_rows, const double *x, int32
 
 void qn_nearest_add(int n_columns, int64_t n_rows, const double *x, const double *w, const int32_t *which,
                     double *sums, double *weights) {
-  if (is_wide()) {
+  if (qn_avx512_runs()) {
     add_rows_wide(n_columns, n_rows, x, w, which, sums, weights);
   } else {
     add_rows(n_columns, n_rows, x, w, which, sums, weights);

@@ -3,6 +3,7 @@
 #include "ml/thin_products.h"
 #include <cblas.h>
 #include <string.h>
+#include "ml/avx512.h"
 
 static void multiply_by_blas(const qn_thin_product *p) {
   const int64_t a_width = p->a_is_transposed ? p->n_rows : p->n_terms;
@@ -27,9 +28,6 @@ enum {
   MOST_ROWS = 512
 };
 
-#define WIDE __attribute__((target("avx512f,avx512dq,avx512vl")))
-#define INLINE WIDE static inline __attribute__((always_inline))
-
 // Terms [first_term, + n_terms) of columns [first, + n) of b, columns behind them 0.
 typedef struct packed_part {
   int64_t first_term, n_terms, first, n;
@@ -42,7 +40,7 @@ static __mmask16 first_lanes(int64_t n) {
 
 // --- Arranging b -----------------------------------------------------------------------------------------
 
-WIDE static void pack_rows(const float *b, int64_t width, const packed_part *part) {
+QN_AVX512 static void pack_rows(const float *b, int64_t width, const packed_part *part) {
   for (int64_t term = 0; term < part->n_terms; term++) {
     const float *from = b + (part->first_term + term) * width + part->first;
     for (int v = 0; v < TILE_VECTORS; v++) {
@@ -54,7 +52,7 @@ WIDE static void pack_rows(const float *b, int64_t width, const packed_part *par
 }
 
 // Four lines of 16 each become 4 x 4 blocks turned over, in place.
-INLINE void turn_blocks(__m512 v[4]) {
+QN_AVX512_INLINE void turn_blocks(__m512 v[4]) {
   const __m512 a = _mm512_unpacklo_ps(v[0], v[1]);
   const __m512 b = _mm512_unpackhi_ps(v[0], v[1]);
   const __m512 c = _mm512_unpacklo_ps(v[2], v[3]);
@@ -66,7 +64,8 @@ INLINE void turn_blocks(__m512 v[4]) {
 }
 
 // 16 x 16 numbers turned over: lines of `from`, `from_width` apart, become columns of `to`.
-INLINE void turn_square(const float *from, int64_t from_width, int n_lines, __mmask16 lanes, float *to) {
+QN_AVX512_INLINE void turn_square(const float *from, int64_t from_width, int n_lines, __mmask16 lanes,
+                                  float *to) {
   __m512 v[4][4];
 
   for (int i = 0; i < LANES; i++) {
@@ -88,7 +87,7 @@ INLINE void turn_square(const float *from, int64_t from_width, int n_lines, __mm
 }
 
 // Room for whole squares: n_terms is rounded up to 16.
-WIDE static void pack_columns(const float *b, int64_t width, const packed_part *part) {
+QN_AVX512 static void pack_columns(const float *b, int64_t width, const packed_part *part) {
   for (int v = 0; v < TILE_VECTORS; v++) {
     const int64_t left = part->n - v * LANES;
     const int n_lines = left > LANES ? LANES : left > 0 ? (int)left : 0;
@@ -106,8 +105,8 @@ WIDE static void pack_columns(const float *b, int64_t width, const packed_part *
 
 // --- Tiles -----------------------------------------------------------------------------------------------
 
-INLINE void multiply_tile(const qn_thin_product *p, const packed_part *part, int64_t first_row,
-                          const int n_rows, const int n_vectors) {
+QN_AVX512_INLINE void multiply_tile(const qn_thin_product *p, const packed_part *part, int64_t first_row,
+                                    const int n_rows, const int n_vectors) {
   const int64_t a_row = p->a_is_transposed ? 1 : p->n_terms;
   const int64_t a_term = p->a_is_transposed ? p->n_rows : 1;
   const float *a = p->a + first_row * a_row + part->first_term * a_term;
@@ -144,7 +143,7 @@ INLINE void multiply_tile(const qn_thin_product *p, const packed_part *part, int
   }
 }
 
-INLINE void multiply_rows(const qn_thin_product *p, const packed_part *part, const int n_vectors) {
+QN_AVX512_INLINE void multiply_rows(const qn_thin_product *p, const packed_part *part, const int n_vectors) {
   int64_t row = 0;
 
   for (; row + TILE_ROWS <= p->n_rows; row += TILE_ROWS) {
@@ -158,7 +157,7 @@ INLINE void multiply_rows(const qn_thin_product *p, const packed_part *part, con
   }
 }
 
-WIDE static void multiply_part(const qn_thin_product *p, const packed_part *part) {
+QN_AVX512 static void multiply_part(const qn_thin_product *p, const packed_part *part) {
   switch ((part->n + LANES - 1) / LANES) {
   case 1:
     multiply_rows(p, part, 1);
@@ -197,8 +196,7 @@ static void multiply_by_tiles(const qn_thin_product *p) {
 static bool pays(const qn_thin_product *p) {
   const int64_t least = p->n_rows < p->n_terms ? p->n_rows : p->n_terms;
   return openblas_get_num_threads() == 1 && p->n_rows >= LEAST_ROWS && p->n_terms > 0 && least <= MOST_ROWS &&
-         __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
+         qn_avx512_runs();
 }
 
 void qn_thin_multiply(const qn_thin_product *product) {
